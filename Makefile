@@ -1,0 +1,168 @@
+# SchemaBot: build, check, install. `make demo` and `make test` do their own set-up;
+# everything that is built lands in .build/<variant>/ (release, test, asan, tsan).
+
+VARIANT ?= test
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+BUILD := .build/$(VARIANT)
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+PKGS := libconfig json-c talloc libcrypto
+MYSQL_CFLAGS := $(shell mysql_config --cflags 2>/dev/null | sed 's/-I/-isystem /g')
+MYSQL_LIBS := $(shell mysql_config --libs 2>/dev/null)
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
+	-Wmissing-prototypes -Wold-style-definition -Wformat=2 -Wundef -Wpointer-arith \
+	-Wcast-qual -Wwrite-strings -Wvla -Wswitch-enum -Wnull-dereference -fno-common
+ifneq ($(WERROR),0)
+WARN += -Werror
+endif
+CPPFLAGS_ALL := -D_GNU_SOURCE -I. -I$(BUILD)/gen $(MYSQL_CFLAGS) \
+	$(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
+CFLAGS_release := -O2 -D_FORTIFY_SOURCE=3 $(HARDEN)
+CFLAGS_test := -O1 -DSB_FAULTS $(HARDEN)
+CFLAGS_asan := -O1 -DSB_FAULTS -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+CFLAGS_tsan := -O1 -DSB_FAULTS -fsanitize=thread -fPIE
+LDFLAGS_release := -pie -Wl,-z,relro,-z,now
+LDFLAGS_test := $(LDFLAGS_release)
+LDFLAGS_asan := -fsanitize=address,undefined
+LDFLAGS_tsan := -fsanitize=thread -pie
+CFLAGS_ALL := -std=c17 -g $(WARN) $(CFLAGS_$(VARIANT)) -pthread $(CFLAGS)
+LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) $(MYSQL_LIBS) -pthread
+
+LIB_SRC := $(wildcard core/base/*.c core/model/*.c core/store/*.c core/schema/*.c \
+	core/drive/*.c engines/*.c engines/*/*.c)
+SCHED_LIB_SRC := $(filter-out %_main.c,$(wildcard core/scheduler/*.c))
+FCGI_SRC := $(wildcard fcgi/*.c)
+FCGI_LIB_SRC := $(filter-out fcgi/main.c,$(FCGI_SRC))
+UNIT_SRC := $(wildcard tests/unit/*.c)
+GEN := $(BUILD)/gen/storage_sql.h
+
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+BINS := $(addprefix $(BUILD)/bin/,schemabot.fcgi schemabot-scheduler schemabot-driver \
+	schemabot-reaper)
+UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
+
+.PHONY: all deps demo demo-stop test check-unit check-it asan tsan lint fmt fmt-check \
+	layers hdr-check analyze hooks bench install clean units
+
+all: $(BINS)
+
+deps:
+	@etc/dev/deps test
+
+# Targets that a newcomer runs first install what is missing, then build in a second
+# make, which sees the freshly installed headers and tools.
+demo:
+	@etc/dev/deps build
+	@$(MAKE) --no-print-directory -s VARIANT=release all
+	@SB_VARIANT=release tests/demo
+
+demo-stop:
+	@tests/demo --stop
+
+test:
+	@etc/dev/deps test
+	@$(MAKE) --no-print-directory -s lint
+	@$(MAKE) --no-print-directory -s VARIANT=test all units
+	@$(MAKE) --no-print-directory -s VARIANT=asan all units
+	@tests/run
+
+check-unit: units
+	@tests/run unit
+
+check-it: all
+	@tests/run it
+
+asan:
+	@$(MAKE) --no-print-directory -s VARIANT=asan all units
+	@SB_VARIANT=asan tests/run unit it
+
+tsan:
+	@$(MAKE) --no-print-directory -s VARIANT=tsan all units
+
+units: $(UNITS)
+
+$(BUILD)/lib.a: $(call obj,$(LIB_SRC) $(SCHED_LIB_SRC))
+	@rm -f $@
+	@$(AR) rcs $@ $^
+
+$(BUILD)/bin/schemabot.fcgi: $(call obj,$(FCGI_SRC)) $(BUILD)/lib.a
+	@mkdir -p $(@D)
+	@echo "LD $@"
+	@$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ -lfcgi $(LIBS)
+
+$(BUILD)/bin/schemabot-%: $(BUILD)/obj/core/scheduler/%_main.o $(BUILD)/lib.a
+	@mkdir -p $(@D)
+	@echo "LD $@"
+	@$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ $(LIBS)
+
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call obj,$(FCGI_LIB_SRC)) $(BUILD)/lib.a
+	@mkdir -p $(@D)
+	@echo "LD $@"
+	@$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ -lcmocka -lfcgi $(LIBS)
+
+# Our own tables, as data: every binary carries the storage schema it understands.
+$(GEN): $(sort $(wildcard sql/storage/*.sql)) etc/dev/embed-sql
+	@mkdir -p $(@D)
+	@etc/dev/embed-sql sql/storage > $@.tmp && mv $@.tmp $@
+
+# Flags, compiler and sources are prerequisites: changing any rebuilds what it touches.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL)' | cmp -s - $@ || \
+		echo '$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL)' > $@
+FORCE:
+
+$(BUILD)/obj/%.o: %.c $(GEN) $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo "CC $<"
+	@$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+
+C_FILES = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
+
+fmt:
+	@clang-format --style=file:etc/dev/clang-format -i $(C_FILES)
+
+fmt-check:
+	@clang-format --style=file:etc/dev/clang-format --dry-run -Werror $(C_FILES)
+
+layers:
+	@etc/dev/layers
+
+# Every header must compile alone.
+hdr-check: $(GEN)
+	@for h in $(filter %.h,$(C_FILES)); do \
+		$(CC) $(CPPFLAGS_ALL) -std=c17 $(WARN) -fsyntax-only -include $$h -x c /dev/null \
+			|| exit 1; \
+	done
+
+lint: fmt-check layers hdr-check
+
+analyze:
+	@clang-tidy --quiet --config-file=etc/dev/clang-tidy \
+		$(filter %.c,$(filter-out tests/%,$(C_FILES))) -- -std=c17 $(CPPFLAGS_ALL)
+	@cppcheck --quiet --std=c11 --enable=warning,performance,portability \
+		--suppress=missingIncludeSystem --error-exitcode=1 -I. -I$(BUILD)/gen \
+		core engines fcgi
+
+hooks:
+	@git config core.hooksPath etc/dev/hooks
+
+bench:
+	@etc/dev/deps bench
+	@$(MAKE) --no-print-directory -s VARIANT=release all
+	@SB_VARIANT=release tests/bench/run
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/schemabot
+	install -m 0755 $(BINS) $(DESTDIR)$(PREFIX)/bin
+	cp -r etc nginx sql $(DESTDIR)$(PREFIX)/share/schemabot/
+
+clean:
+	rm -rf .build

@@ -1,0 +1,72 @@
+/*
+ * config.h - the configuration file: one table says what may stand in it.
+ *
+ * Read once at start by every process (config_load). libconfig syntax; an unknown key,
+ * a wrong type, a value out of range or an unresolvable secret is SB_ECONFIG with file
+ * and line. Secrets are references (`env:NAME`, `file:PATH`) and are resolved here.
+ *
+ * Must never: keep or print a literal secret, or accept a name that could not be a
+ * lock key or a metrics label (names are [a-z][a-z0-9_-]*, at most 64 bytes).
+ */
+#ifndef SB_BASE_CONFIG_H
+#define SB_BASE_CONFIG_H
+
+#include <stdio.h>
+
+#include "core/base/db.h"
+#include "core/base/log.h"
+
+enum config_role { ROLE_READ = 1, ROLE_WRITE = 2 };
+
+struct config_token {
+	const char *name;
+	enum config_role role;
+	const char *sha256; /* 64 lower-case hex digits */
+};
+
+struct config_schema {
+	const char *namespace, *schema; /* name in requests -> schema on the server */
+};
+
+struct config_environment {
+	const char *name;
+	const char *deployment, *target; /* the route, as requests and replies name it */
+	struct db_params db;
+	struct config_schema *schemas; /* at least one */
+	size_t n_schemas;
+};
+
+struct config_database {
+	const char *name, *type; /* type: "mysql" */
+	struct config_environment *environments;
+	size_t n_environments;
+};
+
+struct config {
+	const char *path;
+	const char *run_dir;
+	int drivers;
+	enum log_level log_level;
+	struct db_params storage;
+	struct config_token *tokens;
+	size_t n_tokens;
+	struct config_database *databases;
+	size_t n_databases;
+};
+
+int config_load(TALLOC_CTX *ctx, const char *path, struct config **out, struct sb_err *err)
+	MUST_CHECK;
+
+/* NULL when not configured. */
+const struct config_database *config_database(const struct config *c, const char *name);
+const struct config_environment *config_environment(const struct config_database *d,
+						    const char *name);
+/* The schema on the server for a namespace of requests, or NULL. */
+const char *config_schema(const struct config_environment *e, const char *namespace);
+
+/* Everything in effect, secrets shown as [secret]. */
+void config_dump(const struct config *c, FILE *out);
+/* A commented example of every key, from the same table. */
+void config_example(FILE *out);
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * db_internal.h - what db.c and db_stmt.c share; for nobody else.
+ */
+#ifndef SB_BASE_DB_INTERNAL_H
+#define SB_BASE_DB_INTERNAL_H
+
+#include <mysql.h>
+
+#include "core/base/db.h"
+
+struct db_cached; /* a prepared statement of this connection */
+
+struct db {
+	MYSQL *mysql;
+	struct db_params params;
+	enum db_flavor flavor;
+	bool lost;
+	bool in_transaction;
+	struct db_cached **cache;
+	size_t n_cache;
+};
+
+/* What the failed call was doing, which decides what a lost connection means. */
+enum db_intent { DB_INTENT_CONNECT, DB_INTENT_READ, DB_INTENT_WRITE, DB_INTENT_COMMIT };
+
+/* Turn (errno, text) into *err, note a lost connection; returns -1. */
+int db_fail(struct db *db, enum db_intent intent, unsigned db_errno, const char *text,
+	    struct sb_err *err);
+
+/* Close all prepared statements; before the connection is closed. */
+void db_cache_clear(struct db *db);
+
+#endif

@@ -1,0 +1,100 @@
+/*
+ * schema.h - declarative planning: the schema somebody wants against the schema there is.
+ *
+ * Called by the plan and pull handlers, by the driver (what is still to be done?) and
+ * by storage convergence. Desired files are loaded into a scratch schema on the target's
+ * own server, so that the server is the parser; live and desired are introspected the
+ * same way, compared structurally, and every statement is proved on an empty copy of the
+ * live table before it is offered.
+ *
+ * Must never: change anything outside a scratch schema of its own, report a table that
+ * could not be read as one that is gone, or see our storage.
+ */
+#ifndef SB_SCHEMA_SCHEMA_H
+#define SB_SCHEMA_SCHEMA_H
+
+#include "engines/engine.h"
+
+/* ---- input ---------------------------------------------------------------------- */
+
+struct schema_file {
+	const char *name; /* "orders.sql": for messages */
+	const char *sql;  /* exactly one CREATE TABLE */
+};
+
+/* One namespace, complete: a live table without a file is a DROP. */
+struct schema_namespace {
+	const char *name;   /* as in requests */
+	const char *schema; /* on the server */
+	const struct schema_file *files;
+	size_t n_files;
+};
+
+/* ---- result --------------------------------------------------------------------- */
+
+struct schema_change {
+	const char *namespace, *table;
+	const char *ddl;    /* one statement, unqualified names, no trailing semicolon */
+	const char *action; /* create, alter, drop */
+	bool is_unsafe;
+	const char *unsafe_reason;  /* "" when safe */
+	const char *execution_mode; /* engine_verdict */
+	const char *mode_reason;
+	enum engine_algorithm algorithm;
+	int64_t table_rows, table_bytes; /* the server's estimate; -1 = unknown */
+};
+
+struct schema_lint {
+	const char *message, *table, *column, *linter;
+	const char *severity; /* error, warning, info */
+	const char *fix_type; /* "" or what kind of fix would help */
+};
+
+/* A table of the live schema as it was when the plan was made. */
+struct schema_original {
+	const char *namespace, *table;
+	const char *create_sql; /* SHOW CREATE TABLE, normalized: no AUTO_INCREMENT value */
+};
+
+struct schema_plan {
+	const struct schema_change *changes; /* in an order that can be executed */
+	size_t n_changes;
+	const struct schema_lint *lint;
+	size_t n_lint;
+	const char *const *errors; /* a plan with errors cannot be applied */
+	size_t n_errors;
+	const struct schema_original *originals; /* all tables of the namespaces */
+	size_t n_originals;
+};
+
+struct schema_plan_options {
+	bool skip_verification; /* the driver's re-plan: only the difference is wanted */
+	const struct engine *engine;	 /* judges each statement; NULL = no verdicts */
+	enum engine_algorithm algorithm; /* AUTO, or a forced one */
+};
+
+/*
+ * Compare and plan. `target` is used for two connections of its own. *out belongs to ctx.
+ * What is wrong with a file (does not parse, two statements, a view, a table twice) is an
+ * entry in errors, not -1. -1: SB_EUNAVAILABLE / SB_ERETRY (server away), SB_EENGINE
+ * (missing privilege, said precisely), SB_EINVALID (a file name or namespace that cannot be).
+ */
+int schema_plan(TALLOC_CTX *ctx, const struct db_params *target,
+		const struct schema_namespace *namespaces, size_t n_namespaces,
+		const struct schema_plan_options *options, struct schema_plan **out,
+		struct sb_err *err) MUST_CHECK;
+
+/* The live tables of one schema, as normalized CREATE statements ordered by name. */
+int schema_read_live(TALLOC_CTX *ctx, struct db *db, const char *namespace,
+		     const char *schema, struct schema_original **out, size_t *n,
+		     struct sb_err *err) MUST_CHECK;
+
+/*
+ * Drop scratch schemas that a crashed process left behind: ours by name, and older than
+ * max_age_seconds by the server's clock. Returns how many were dropped, or -1.
+ */
+int schema_drop_leftovers(struct db *db, int max_age_seconds, struct sb_err *err) MUST_CHECK;
+
+#define SCHEMA_SCRATCH_PREFIX "_schemabot_"
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * metrics.c - the numbers behind GET /metrics. See metrics.h.
+ */
+#include "core/store/metrics.h"
+
+#define METRICS_STATEMENTS(S)                                                            \
+	S(ME_PLANS, "SELECT database_name, environment, CASE WHEN n_errors > 0 THEN"     \
+		    " 'error' ELSE 'success' END AS label, '' AS label2, COUNT(*)"       \
+		    " FROM plans GROUP BY database_name, environment, label")            \
+	S(ME_APPLIES, "SELECT database_name, environment, state, '', COUNT(*)"           \
+		      " FROM applies GROUP BY database_name, environment, state")        \
+	S(ME_CONTROLS, "SELECT a.database_name, a.environment, r.operation, r.status,"   \
+		       " COUNT(*) FROM apply_control_requests r JOIN applies a"          \
+		       " ON a.id = r.apply_row GROUP BY a.database_name, a.environment," \
+		       " r.operation, r.status")                                         \
+	S(ME_OPERATIONS, "SELECT a.database_name, a.environment, o.state, '', COUNT(*)"  \
+			 " FROM apply_operations o JOIN applies a ON a.id = o.apply_row" \
+			 " WHERE o.claim_after IS NOT NULL OR o.state IN ('pending',"    \
+			 "'stopped') GROUP BY a.database_name, a.environment, o.state")  \
+	S(ME_QUEUE,                                                                      \
+	  "SELECT COALESCE(SUM(claim_after <= NOW(6)), 0),"                              \
+	  " COALESCE(TIMESTAMPDIFF(MICROSECOND, MIN(claim_after), NOW(6)) / 1e6, 0),"    \
+	  " COALESCE(SUM(lease_owner IS NOT NULL AND claim_after > NOW(6)), 0),"         \
+	  " COALESCE(SUM(claim_after < NOW(6) - INTERVAL ? SECOND), 0)"                  \
+	  " FROM apply_operations WHERE claim_after IS NOT NULL")                        \
+	S(ME_EXPIRED, "SELECT COUNT(*) FROM apply_operations"                            \
+		      " WHERE state = 'failed' AND error_code = 'retry_exhausted'")
+
+DB_STATEMENTS(metrics, METRICS_STATEMENTS)
+
+static const struct db_col total_columns[] = {
+	COL(STR, struct metric_total, database), COL(STR, struct metric_total, environment),
+	COL(STR, struct metric_total, label),	 COL(STR, struct metric_total, label2),
+	COL(I64, struct metric_total, n),
+};
+static const struct db_col queue_columns[] = {
+	COL(I64, struct metrics, operations_due),
+	COL(DOUBLE, struct metrics, oldest_due_seconds),
+	COL(I64, struct metrics, operations_leased),
+	COL(I64, struct metrics, operations_wedged),
+};
+static const struct db_col expired_column[] = { COL(I64, struct metrics, expired_retryable) };
+
+static int totals(TALLOC_CTX *ctx, struct db *db, const struct db_stmt *stmt,
+		  struct metric_total **out, size_t *n, struct sb_err *err)
+{
+	return db_all(ctx, db, stmt, NO_BIND, total_columns, ARRAY_SIZE(total_columns),
+		      sizeof(**out), out, n, err);
+}
+
+int metrics_read(TALLOC_CTX *ctx, struct db *db, struct metrics *m, struct sb_err *err)
+{
+	*m = (struct metrics){ 0 };
+	if (totals(ctx, db, ME_PLANS, &m->plans, &m->n_plans, err) < 0 ||
+	    totals(ctx, db, ME_APPLIES, &m->applies, &m->n_applies, err) < 0 ||
+	    totals(ctx, db, ME_CONTROLS, &m->controls, &m->n_controls, err) < 0 ||
+	    totals(ctx, db, ME_OPERATIONS, &m->operations, &m->n_operations, err) < 0)
+		return -1;
+	if (db_one(ctx, db, ME_QUEUE, BIND(2 * LEASE_SECONDS), queue_columns,
+		   ARRAY_SIZE(queue_columns), m, err) < 0 ||
+	    db_one(ctx, db, ME_EXPIRED, NO_BIND, expired_column, 1, m, err) < 0)
+		return -1;
+	if (m->operations_due == 0)
+		m->oldest_due_seconds = 0;
+	return 0;
+}

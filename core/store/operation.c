@@ -1,0 +1,199 @@
+/*
+ * operation.c - the claim, and what an owner writes about its operation. See operation.h.
+ *
+ * The derivation is in project.c.
+ */
+#include "core/store/operation.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/fault.h"
+
+#define OPERATION_STATEMENTS(S)                                                          \
+	S(OP_SELECT_DUE, "SELECT id, apply_row, state, lease_token, lease_owner, attempt,"  \
+			 " deaths FROM apply_operations WHERE claim_after <= NOW(6)"     \
+			 " ORDER BY claim_after, id LIMIT 1 FOR UPDATE SKIP LOCKED")     \
+	S(OP_APPLY_ID, "SELECT apply_id FROM applies WHERE id = ?")                      \
+	S(OP_TAKE, "UPDATE apply_operations SET lease_token = lease_token + 1,"          \
+		   " lease_owner = ?, lease_acquired_at = NOW(6), attempt = ?,"          \
+		   " deaths = ?, claim_after = NOW(6) + INTERVAL ? SECOND WHERE id = ?") \
+	S(OP_DUE, "SELECT COUNT(*) FROM apply_operations WHERE claim_after <= NOW(6)")   \
+	S(OP_NEXT, "SELECT CASE WHEN MIN(claim_after) IS NULL THEN -1 ELSE"              \
+		   " GREATEST(0, TIMESTAMPDIFF(MICROSECOND, NOW(6), MIN(claim_after))"   \
+		   " DIV 1000) END FROM apply_operations WHERE claim_after > NOW(6)")    \
+	S(OP_RECLAIM, "UPDATE apply_operations SET claim_after = NOW(6)"                 \
+		      " WHERE id = ? AND lease_token = ? AND lease_owner IS NOT NULL"    \
+		      " AND claim_after > NOW(6)")                                       \
+	S(OP_LOAD, "SELECT o.id, o.apply_row, a.apply_id, o.deployment, o.target, o.state," \
+		   " o.error_code, o.error_message, o.attempt, o.deaths,"                \
+		   " o.engine_state, o.lease_token, o.lease_owner, o.claim_after,"       \
+		   " o.started_at, o.completed_at FROM apply_operations o"               \
+		   " JOIN applies a ON a.id = o.apply_row"                               \
+		   " WHERE o.id = ? AND o.lease_token = ?")                              \
+	S(OP_HAND_BACK, "UPDATE apply_operations SET lease_owner = NULL, claim_after ="  \
+			" CASE WHEN state IN ('stopped','completed','failed',"           \
+			"'cancelled','reverted') THEN NULL"                              \
+			" ELSE NOW(6) + INTERVAL ? SECOND END WHERE id = ?")             \
+	S(OP_SAVE_ENGINE, "UPDATE apply_operations SET engine_state = ? WHERE id = ?")   \
+	S(OP_PROGRESS, "UPDATE apply_operations SET deaths = 0 WHERE id = ?")
+
+DB_STATEMENTS(operation, OPERATION_STATEMENTS)
+
+struct due {
+	uint64_t id, apply_row, lease_token;
+	enum state state;
+	char *lease_owner;
+	int attempt, deaths;
+};
+static const struct db_col due_columns[] = {
+	COL(U64, struct due, id),
+	COL(U64, struct due, apply_row),
+	COL_ENUM(struct due, state, state_parse),
+	COL(U64, struct due, lease_token),
+	COL(STR, struct due, lease_owner),
+	COL(INT, struct due, attempt),
+	COL(INT, struct due, deaths),
+};
+
+struct text {
+	char *s;
+};
+static const struct db_col text_column[] = { COL(STR, struct text, s) };
+
+struct number {
+	int64_t n;
+};
+static const struct db_col number_column[] = { COL(I64, struct number, n) };
+
+/* What this claim costs: an attempt for a retry, and one for each death beyond the free. */
+static void count_claim(struct due *due, struct claim *out)
+{
+	out->predecessor_died = due->lease_owner != NULL;
+	if (out->predecessor_died && ++due->deaths > DEATHS_FREE)
+		due->attempt++;
+	if (state_class(due->state) == CLASS_RETRYABLE)
+		due->attempt++;
+	out->attempt = due->attempt;
+	out->state = due->state;
+}
+
+static int take(TALLOC_CTX *tmp, struct db *db, const char *owner, claim_note note, void *arg,
+		struct claim *out, struct sb_err *err)
+{
+	struct due due;
+	struct text id;
+	int rc = db_one(tmp, db, OP_SELECT_DUE, NO_BIND, due_columns, ARRAY_SIZE(due_columns),
+			&due, err);
+
+	if (rc <= 0)
+		return rc;
+	if (db_one(tmp, db, OP_APPLY_ID, BIND(due.apply_row), text_column, 1, &id, err) != 1)
+		return sb_err(err, SB_ESTORAGE, "An operation without an apply: row %llu.",
+			      (unsigned long long)due.id);
+	FAULT("operation.claim.selected");
+	count_claim(&due, out);
+	out->lease = (struct lease){ .operation = due.id,
+				     .apply_row = due.apply_row,
+				     .token = due.lease_token + 1 };
+	snprintf(out->lease.apply_id, sizeof(out->lease.apply_id), "%s", id.s);
+	if (note && note(arg, due.id, out->lease.token, err) < 0)
+		return -1;
+	if (db_exec(db, OP_TAKE, BIND(owner, due.attempt, due.deaths, LEASE_SECONDS, due.id),
+		    err) != 1)
+		return -1;
+	FAULT("operation.claim.taken");
+	return 1;
+}
+
+int operation_claim(struct db *db, const char *owner, claim_note note, void *arg,
+		    struct claim *out, struct sb_err *err)
+{
+	TALLOC_CTX *tmp;
+	int rc;
+
+	*out = (struct claim){ 0 };
+	if (db_begin(db, err) < 0)
+		return -1;
+	tmp = mem_ctx(db, "claim");
+	rc = take(tmp, db, owner, note, arg, out, err);
+	talloc_free(tmp);
+	if (rc == 1)
+		return db_commit(db, err) < 0 ? -1 : 1;
+	db_rollback(db);
+	return rc;
+}
+
+int operation_due(struct db *db, int64_t *n, int64_t *next_ms, struct sb_err *err)
+{
+	struct number due = { 0 }, next = { -1 };
+
+	*n = 0;
+	*next_ms = -1;
+	if (db_one(db, db, OP_DUE, NO_BIND, number_column, 1, &due, err) < 0 ||
+	    db_one(db, db, OP_NEXT, NO_BIND, number_column, 1, &next, err) < 0)
+		return -1;
+	*n = due.n;
+	*next_ms = next.n;
+	return 0;
+}
+
+int operation_reclaim(struct db *db, uint64_t operation, uint64_t token, struct sb_err *err)
+{
+	int64_t n = db_exec(db, OP_RECLAIM, BIND(operation, token), err);
+
+	return n < 0 ? -1 : n > 0;
+}
+
+static const struct db_col operation_columns[] = {
+	COL(U64, struct operation, id),
+	COL(U64, struct operation, apply_row),
+	COL(STR, struct operation, apply_id),
+	COL(STR, struct operation, deployment),
+	COL(STR, struct operation, target),
+	COL_ENUM(struct operation, state, state_parse),
+	COL(STR, struct operation, error_code),
+	COL(STR, struct operation, error_message),
+	COL(INT, struct operation, attempt),
+	COL(INT, struct operation, deaths),
+	COL(STR, struct operation, engine_state),
+	COL(U64, struct operation, lease_token),
+	COL(STR, struct operation, lease_owner),
+	COL(STR, struct operation, claim_after),
+	COL(STR, struct operation, started_at),
+	COL(STR, struct operation, completed_at),
+};
+
+int operation_load(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
+		   struct operation *out, struct sb_err *err)
+{
+	int rc = db_one(ctx, db, OP_LOAD, BIND(lease->operation, lease->token),
+			operation_columns, ARRAY_SIZE(operation_columns), out, err);
+
+	if (rc == 0)
+		return sb_err(err, SB_ELEASE, "%s is owned by somebody else now.",
+			      lease->apply_id);
+	return rc < 0 ? -1 : 0;
+}
+
+int operation_hand_back(struct lease_tx *tx, int delay_seconds, struct sb_err *err)
+{
+	int64_t n = db_exec(tx->db, OP_HAND_BACK, BIND(delay_seconds, tx->lease->operation),
+			    err);
+
+	return n < 0 ? -1 : 0;
+}
+
+int operation_save_engine_state(struct lease_tx *tx, const char *engine_state,
+				struct sb_err *err)
+{
+	int64_t n = db_exec(tx->db, OP_SAVE_ENGINE, BIND(engine_state, tx->lease->operation),
+			    err);
+
+	return n < 0 ? -1 : 0;
+}
+
+int operation_note_progress(struct lease_tx *tx, struct sb_err *err)
+{
+	return db_exec(tx->db, OP_PROGRESS, BIND(tx->lease->operation), err) < 0 ? -1 : 0;
+}

@@ -1,0 +1,70 @@
+/*
+ * operation.h - rows of apply_operations: the queue, the claim, the derived state.
+ *
+ * Called by the driver and the scheduler; handlers only read operations through
+ * apply_bundle(). The only file, with lease.c, that knows the SQL of this table's queue.
+ */
+#ifndef SB_STORE_OPERATION_H
+#define SB_STORE_OPERATION_H
+
+#include "core/store/lease.h"
+
+struct claim {
+	struct lease lease;
+	enum state state;
+	int attempt;		/* after counting this claim */
+	bool predecessor_died;	/* the last owner did not hand the claim back */
+};
+
+/* Called with the claim's numbers before it is committed, so that the caller can write
+ * down what it is about to own; -1 gives the claim up. */
+typedef int (*claim_note)(void *arg, uint64_t operation, uint64_t token, struct sb_err *err);
+
+/*
+ * Claim the operation that has been due for longest: 1 and *out, 0 when nothing is due.
+ * Counts an attempt when it was failed_retryable, and when its drivers keep dying
+ * (DEATHS_FREE). SB_EAMBIGUOUS when the COMMIT's answer was lost: the claim may exist, and
+ * expires by itself.
+ */
+int operation_claim(struct db *db, const char *owner, claim_note note, void *arg,
+		    struct claim *out, struct sb_err *err) MUST_CHECK;
+
+/* How many are due now, and the milliseconds until the next one is (-1: none at all). */
+int operation_due(struct db *db, int64_t *n, int64_t *next_ms, struct sb_err *err) MUST_CHECK;
+
+/* The kernel has proved the owner of this claim dead: make it due now. Fenced by the token;
+ * 1 when it was still that claim, else 0. The death stays on record. */
+int operation_reclaim(struct db *db, uint64_t operation, uint64_t token, struct sb_err *err)
+	MUST_CHECK;
+
+int operation_load(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
+		   struct operation *out, struct sb_err *err) MUST_CHECK;
+
+/* ---- owned writes ------------------------------------------------------------------ */
+
+/* Give the claim back in good order: due now (delay 0) or later, no attempt spent. */
+int operation_hand_back(struct lease_tx *tx, int delay_seconds, struct sb_err *err) MUST_CHECK;
+
+/* Remember what the engine needs to continue; NULL forgets it. */
+int operation_save_engine_state(struct lease_tx *tx, const char *engine_state,
+				struct sb_err *err) MUST_CHECK;
+
+/* There was progress: the count of deaths in a row starts again. */
+int operation_note_progress(struct lease_tx *tx, struct sb_err *err) MUST_CHECK;
+
+/*
+ * Derive the operation's state from its tasks and the apply's from its operations, write
+ * what changed with its log lines, and set claim_after to what the table in DESIGN.md 3
+ * says for the new state. forced: -1, or the state of an operation whose tasks cannot say
+ * it (it has none). error_* describe a failure; NULL otherwise. SB_ECONFLICT when the apply
+ * would become active beside another one.
+ */
+struct projection {
+	int forced;
+	const char *error_code, *error_message;
+	const char *message; /* for the log line, or NULL */
+};
+int operation_project(struct lease_tx *tx, const struct projection *p, enum state *state,
+		      struct sb_err *err) MUST_CHECK;
+
+#endif

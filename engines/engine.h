@@ -1,0 +1,164 @@
+/*
+ * engine.h - what an engine is: the interface between driving work and doing it.
+ *
+ * An engine turns reviewed DDL statements into a changed target and reports how far it
+ * is. core/drive calls it and is the only one that writes what it reports; planning
+ * asks judge() what a statement would cost. An engine includes core/base and this file
+ * and nothing else of ours: it cannot see our tables (`make layers` checks it).
+ *
+ * Must never: record anything in our storage, invent an outcome it has not observed
+ * (SB_EAMBIGUOUS exists for that), or block for more than about a second except in
+ * open(), stop() and close() (ten seconds at most).
+ */
+#ifndef SB_ENGINES_ENGINE_H
+#define SB_ENGINES_ENGINE_H
+
+#include "core/base/db.h"
+
+/* What an engine can do beyond running a statement; a user is told before "accepted". */
+#define ENGINE_CAPS(X)                                                                   \
+	X(STOP, 1, "stop")		     /* halt, and continue later */              \
+	X(CANCEL, 2, "cancel")               /* halt for ever, remove what it made */    \
+	X(DEFER_CUTOVER, 4, "defer_cutover") /* wait for a cutover request */            \
+	X(VOLUME, 8, "volume")		     /* change speed while running */            \
+	X(REVERT, 16, "revert")              /* undo after completion */                 \
+	X(RESIDENT, 32, "resident")          /* work ends when the driver's process ends */
+enum engine_caps {
+#define X(name, bit, text) ENGINE_CAP_##name = (bit),
+	ENGINE_CAPS(X)
+#undef X
+};
+
+/* How a statement is or would be executed. */
+#define ENGINE_ALGORITHMS(X)                                                             \
+	X(AUTO, "auto") X(INSTANT, "instant") X(INPLACE, "inplace") X(COPY, "copy")
+enum engine_algorithm {
+#define X(name, text) ENGINE_ALGORITHM_##name,
+	ENGINE_ALGORITHMS(X)
+#undef X
+};
+const char *engine_algorithm_name(enum engine_algorithm a);
+int engine_algorithm_parse(const char *text, int *a); /* -1 for an unknown text */
+
+/* ---- planning ------------------------------------------------------------------- */
+
+struct engine_verdict {
+	/* As on the wire: "" = online; "direct" = natively, and it blocks writers while it
+	 * runs; "blocked" = cannot be executed by this engine at all. */
+	const char *execution_mode;
+	const char *reason;		 /* a sentence, "" when there is nothing to say */
+	enum engine_algorithm algorithm; /* what the server accepted on the empty copy */
+};
+
+/* ---- driving -------------------------------------------------------------------- */
+
+struct engine_task {
+	const char *id;	   /* task identifier, for messages */
+	const char *namespace, *schema, *table; /* schema: the name on the target */
+	const char *ddl;   /* unqualified table name; run with `schema` as default */
+	const char *action; /* create, alter, drop, rename */
+};
+
+struct engine_options {
+	enum engine_algorithm algorithm;
+	bool defer_cutover;
+	int volume; /* 1..11 */
+};
+
+struct engine_request {
+	const struct db_params *target;
+	const char *apply_id;
+	uint64_t lease_token; /* fencing number: what a checkpoint is signed with */
+	struct engine_options options;
+	const struct engine_task *tasks; /* every unfinished one: their tables get locked */
+	size_t n_tasks;
+};
+
+enum engine_task_state {
+	ENGINE_TASK_PENDING,
+	ENGINE_TASK_RUNNING,
+	ENGINE_TASK_CATCHING_UP,
+	ENGINE_TASK_CHECKSUMMING,
+	ENGINE_TASK_WAITING_FOR_CUTOVER,
+	ENGINE_TASK_CUTTING_OVER,
+	ENGINE_TASK_COMPLETED,
+	ENGINE_TASK_FAILED, /* error says why, and its class what to do about it */
+	ENGINE_TASK_STOPPED, /* by stop(): not finished, may be started again */
+};
+
+struct engine_progress {
+	enum engine_task_state state;
+	int64_t rows_copied, rows_total; /* -1 = unknown */
+	int percent;			 /* 0..100, -1 = unknown */
+	int64_t eta_seconds;		 /* -1 = unknown */
+	bool is_instant, throttled;
+	char throttle_reason[256];
+	char detail[256]; /* what it is doing, in words */
+	int cutover_attempts;
+	struct sb_err error; /* with FAILED */
+};
+
+struct engine_run; /* one open engine: a connection, locks, maybe threads */
+
+struct engine_ops {
+	/*
+	 * What would `ddl` do? `db` is connected with the scratch schema `schema` as
+	 * default, which holds an empty copy of the live table(s); judging runs the
+	 * statement there, so that afterwards the copy has its result. Strings of
+	 * *verdict belong to ctx. -1 = the statement does not work at all, or the server
+	 * did not answer; with a forced `algorithm` that is impossible: SB_EINVALID.
+	 */
+	int (*judge)(TALLOC_CTX *ctx, struct db *db, const char *schema,
+		     const struct engine_task *task, enum engine_algorithm algorithm,
+		     struct engine_verdict *verdict, struct sb_err *err);
+
+	/*
+	 * Connect to the target and take its locks on the tasks' tables. SB_EBUSY when
+	 * somebody else holds one: usually our dead predecessor, whose statement the
+	 * server is still executing; look again in a moment. *run belongs to ctx.
+	 */
+	int (*open)(TALLOC_CTX *ctx, const struct engine_request *request,
+		    struct engine_run **run, struct sb_err *err);
+
+	/* Begin n tasks (one, or all of a group). Returns at once; see poll(). Tasks must
+	 * outlive the run. resume_state is what an earlier poll reported, or NULL. */
+	int (*start)(struct engine_run *run, const struct engine_task *tasks, size_t n,
+		     const char *resume_state, struct sb_err *err);
+
+	/* progress[i] of tasks[i] of the last start(). *resume_state (of ctx) is opaque
+	 * and to be stored before the next step, or NULL when there is none. */
+	int (*poll)(TALLOC_CTX *ctx, struct engine_run *run, struct engine_progress *progress,
+		    const char **resume_state, struct sb_err *err);
+
+	/* Halt. After it returned 0 the engine changes nothing on the target any more, and
+	 * poll() tells the final truth: a statement that could not be halted any more is
+	 * COMPLETED. -1 = it is not known whether the target still works for us. */
+	int (*stop)(struct engine_run *run, struct sb_err *err);
+
+	/* Callable from any thread at any time between open and close: the lease may be
+	 * lost, make the target stop working for us as fast as possible. */
+	void (*fence)(struct engine_run *run);
+
+	/* NULL where the caps do not have it. */
+	int (*cutover)(struct engine_run *run, struct sb_err *err);
+	int (*cancel)(struct engine_run *run, struct sb_err *err); /* remove every artefact */
+	int (*set_volume)(struct engine_run *run, int volume, struct sb_err *err);
+	int (*revert)(struct engine_run *run, struct sb_err *err);
+	int (*skip_revert)(struct engine_run *run, struct sb_err *err);
+
+	/* stop() if needed, release the locks, disconnect; run is gone. NULL is fine. */
+	void (*close)(struct engine_run *run);
+};
+
+struct engine {
+	const char *name;	   /* in replies and rows: "mysql" */
+	const char *database_type; /* the configuration's type it serves: "mysql" */
+	unsigned caps;		   /* enum engine_caps */
+	struct engine_ops ops;
+};
+
+/* registry.c: NULL when there is none. */
+const struct engine *engine_for_type(const char *database_type);
+const struct engine *engine_by_name(const char *name);
+
+#endif

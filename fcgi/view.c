@@ -1,0 +1,324 @@
+/*
+ * view.c - rendering. See view.h.
+ */
+#include "fcgi/view.h"
+
+#include <string.h>
+
+#include "core/base/buf.h"
+#include "fcgi/plan_data.h"
+
+#define REASON_MAX_BYTES 240 /* SEMANTICS G.2: a failure's reason in a list */
+
+/* Storage has '' where there is nothing. */
+static void str_if_any(struct json_object *o, const char *key, const char *value)
+{
+	if (value && *value)
+		js_str(o, key, value);
+}
+
+static void number_if_known(struct json_object *o, const char *key, int64_t value)
+{
+	if (value >= 0)
+		js_int(o, key, value);
+}
+
+struct json_object *view_options(TALLOC_CTX *ctx, const char *options)
+{
+	struct json_object *map = NULL;
+
+	if (options && json_parse(ctx, options, strlen(options), &map, NULL) == 0 && map)
+		return json_object_get(map);
+	return js_object();
+}
+
+/* ---- plans --------------------------------------------------------------------------- */
+
+static struct json_object *namespace_changes(const struct schema_plan *outcome,
+					     const char *namespace)
+{
+	struct json_object *o = js_object(), *tables = js_array();
+
+	for (size_t i = 0; i < outcome->n_changes; i++)
+		if (strcmp(outcome->changes[i].namespace, namespace) == 0)
+			js_push(tables, plan_change_json(&outcome->changes[i]));
+	js_str(o, "namespace", namespace);
+	js_add(o, "table_changes", tables);
+	js_add(o, "metadata", js_object());
+	return o;
+}
+
+/* Namespaces in the order of their first change. */
+static struct json_object *all_changes(const struct schema_plan *outcome)
+{
+	struct json_object *list = js_array();
+
+	for (size_t i = 0; i < outcome->n_changes; i++) {
+		const char *namespace = outcome->changes[i].namespace;
+		size_t first = 0;
+
+		while (strcmp(outcome->changes[first].namespace, namespace) != 0)
+			first++;
+		if (first == i)
+			js_push(list, namespace_changes(outcome, namespace));
+	}
+	return list;
+}
+
+struct json_object *view_plan(const struct plan *plan, const struct schema_plan *outcome)
+{
+	struct json_object *o = js_object(), *lint = js_array(), *errors = js_array();
+
+	for (size_t i = 0; i < outcome->n_lint; i++)
+		js_push(lint, plan_lint_json(&outcome->lint[i]));
+	for (size_t i = 0; i < outcome->n_errors; i++)
+		js_push(errors, json_object_new_string(outcome->errors[i]));
+	js_str(o, "plan_id", plan->plan_id);
+	js_str(o, "database", plan->database);
+	js_str(o, "database_type", plan->database_type);
+	js_str(o, "environment", plan->environment);
+	js_str(o, "deployment", plan->deployment);
+	js_str(o, "engine", plan->engine);
+	str_if_any(o, "repository", plan->repository);
+	if (plan->pull_request > 0)
+		js_int(o, "pull_request", plan->pull_request);
+	str_if_any(o, "head_sha", plan->head_sha);
+	js_time(o, "created_at", plan->created_at);
+	js_add(o, "changes", all_changes(outcome));
+	js_add(o, "lint_violations", lint);
+	js_add(o, "errors", errors);
+	return o;
+}
+
+/* ---- progress ------------------------------------------------------------------------ */
+
+static struct json_object *operation_json(const struct operation *op)
+{
+	struct json_object *o = js_object();
+
+	js_str(o, "deployment", op->deployment);
+	js_str(o, "target", op->target);
+	js_str(o, "state", state_name(op->state));
+	js_int(o, "attempt", op->attempt);
+	str_if_any(o, "error_code", op->error_code);
+	str_if_any(o, "error_message", op->error_message);
+	js_time(o, "started_at", op->started_at);
+	js_time(o, "completed_at", op->completed_at);
+	return o;
+}
+
+/* An estimate of the total can be too low: never more than all. */
+static int percent_of(const struct task *t)
+{
+	if (t->state == STATE_COMPLETED)
+		return 100;
+	if (t->percent >= 0)
+		return t->percent > 100 ? 100 : t->percent;
+	if (t->rows_copied >= 0 && t->rows_total > 0)
+		return t->rows_copied >= t->rows_total ?
+			       100 :
+			       (int)(t->rows_copied * 100 / t->rows_total);
+	return -1;
+}
+
+static struct json_object *task_json(const struct task *t)
+{
+	struct json_object *o = js_object();
+
+	js_str(o, "task_id", t->task_id);
+	js_str(o, "table_name", t->table);
+	js_str(o, "namespace", t->namespace);
+	js_str(o, "keyspace", t->namespace);
+	js_str(o, "ddl", t->ddl);
+	js_str(o, "change_type", t->action);
+	js_str(o, "status", state_name(t->state));
+	js_str(o, "execution_mode", t->execution_mode);
+	str_if_any(o, "mode_reason", t->mode_reason);
+	js_str(o, "algorithm", t->algorithm);
+	number_if_known(o, "rows_copied", t->rows_copied);
+	number_if_known(o, "rows_total", t->rows_total);
+	number_if_known(o, "percent_complete", percent_of(t));
+	number_if_known(o, "eta_seconds", t->eta_seconds);
+	js_bool(o, "is_instant", t->is_instant);
+	js_bool(o, "throttled", t->throttled);
+	str_if_any(o, "throttle_reason", t->throttle_reason);
+	str_if_any(o, "progress_detail", t->detail);
+	js_int(o, "attempt", t->attempt);
+	js_int(o, "cutover_attempts", t->cutover_attempts);
+	str_if_any(o, "error_message", t->error_message);
+	js_time(o, "started_at", t->started_at);
+	js_time(o, "completed_at", t->completed_at);
+	js_add(o, "shards", js_array());
+	return o;
+}
+
+/* "3 tables: 1 completed, 1 running, 1 pending" */
+static char *summary(TALLOC_CTX *ctx, const struct apply_bundle *bundle)
+{
+	size_t counts[STATE_COUNT] = { 0 };
+	const char *between = ": ";
+	struct buf b;
+
+	for (size_t i = 0; i < bundle->n_tasks; i++)
+		counts[bundle->tasks[i].state]++;
+	buf_init(&b, ctx);
+	buf_printf(&b, "%zu table%s", bundle->n_tasks, bundle->n_tasks == 1 ? "" : "s");
+	/* What is furthest along first: completed stands near the end of the list. */
+	for (size_t s = STATE_COUNT; s-- > 0;) {
+		if (counts[s] == 0)
+			continue;
+		buf_printf(&b, "%s%zu %s", between, counts[s], state_name((enum state)s));
+		between = ", ";
+	}
+	for (char *p = b.data; *p; p++)
+		if (*p == '_')
+			*p = ' ';
+	return b.data;
+}
+
+/* A failure that will be tried again has a code of its own (SEMANTICS G.3). */
+static const char *error_code_of(const struct apply *a)
+{
+	if (a->state == STATE_FAILED_RETRYABLE)
+		return err_wire_code(SB_ERETRY);
+	return a->error_code;
+}
+
+static void apply_head(struct json_object *o, const struct apply *a)
+{
+	js_str(o, "apply_id", a->apply_id);
+	js_str(o, "state", state_name(a->state));
+	js_str(o, "state_label", state_label(a->state));
+	js_str(o, "engine", a->engine);
+	js_str(o, "environment", a->environment);
+	js_str(o, "caller", a->caller);
+}
+
+static void apply_times(struct json_object *o, const struct apply *a)
+{
+	js_time(o, "created_at", a->created_at);
+	js_time(o, "started_at", a->started_at);
+	js_time(o, "completed_at", a->completed_at);
+}
+
+static void apply_origin(struct json_object *o, const struct apply *a)
+{
+	str_if_any(o, "repository", a->repository);
+	if (a->pull_request > 0)
+		js_int(o, "pull_request", a->pull_request);
+}
+
+struct json_object *view_progress(TALLOC_CTX *ctx, const struct apply_bundle *bundle)
+{
+	const struct apply *a = bundle->apply;
+	struct json_object *o = js_object(), *operations = js_array(), *tables = js_array();
+
+	for (size_t i = 0; i < bundle->n_operations; i++)
+		js_push(operations, operation_json(&bundle->operations[i]));
+	for (size_t i = 0; i < bundle->n_tasks; i++)
+		js_push(tables, task_json(&bundle->tasks[i]));
+	apply_head(o, a);
+	js_str(o, "plan_id", a->plan_id);
+	js_str(o, "database", a->database);
+	js_str(o, "database_type", a->database_type);
+	js_str(o, "deployment", a->deployment);
+	apply_origin(o, a);
+	apply_times(o, a);
+	js_str(o, "summary", summary(ctx, bundle));
+	str_if_any(o, "error_code", error_code_of(a));
+	str_if_any(o, "error_message", a->error_message);
+	js_int(o, "volume", a->volume);
+	js_add(o, "options", view_options(ctx, a->options));
+	js_add(o, "metadata", js_object());
+	js_bool(o, "released", false);
+	js_add(o, "operations", operations);
+	js_add(o, "tables", tables);
+	return o;
+}
+
+/* ---- lists --------------------------------------------------------------------------- */
+
+static char *clamp(TALLOC_CTX *ctx, const char *text)
+{
+	size_t n = text ? strlen(text) : 0;
+
+	if (n <= REASON_MAX_BYTES)
+		return mem_strdup(ctx, text);
+	n = REASON_MAX_BYTES - strlen("…");
+	while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+		n--;
+	return mem_printf(ctx, "%.*s…", (int)n, text);
+}
+
+struct json_object *view_status_entry(TALLOC_CTX *ctx, const struct apply *a)
+{
+	struct json_object *o = js_object();
+
+	apply_head(o, a);
+	js_str(o, "database", a->database);
+	js_str(o, "database_type", a->database_type);
+	js_str(o, "deployment", a->deployment);
+	apply_origin(o, a);
+	apply_times(o, a);
+	js_time(o, "updated_at", a->updated_at);
+	js_int(o, "volume", a->volume);
+	str_if_any(o, "error_code", error_code_of(a));
+	str_if_any(o, "error", clamp(ctx, a->error_message));
+	return o;
+}
+
+struct json_object *view_history_entry(const struct apply *a)
+{
+	struct json_object *o = js_object();
+
+	apply_head(o, a);
+	js_str(o, "plan_id", a->plan_id);
+	apply_origin(o, a);
+	apply_times(o, a);
+	str_if_any(o, "error_code", error_code_of(a));
+	str_if_any(o, "error", a->error_message);
+	return o;
+}
+
+struct json_object *view_log_entry(const struct log_entry *e)
+{
+	struct json_object *o = js_object();
+
+	js_int(o, "id", (int64_t)e->id);
+	js_str(o, "apply_id", e->apply_id);
+	js_str(o, "level", e->level);
+	js_str(o, "event_type", e->event_type);
+	js_str(o, "source", e->source);
+	js_str(o, "message", e->message);
+	js_time(o, "created_at", e->created_at);
+	str_if_any(o, "task_id", e->task_id);
+	str_if_any(o, "old_state", e->old_state);
+	str_if_any(o, "new_state", e->new_state);
+	return o;
+}
+
+struct json_object *view_lock(const struct lock *l)
+{
+	struct json_object *o = js_object();
+
+	js_str(o, "database", l->database);
+	js_str(o, "database_type", l->database_type);
+	js_str(o, "owner", l->owner);
+	str_if_any(o, "repository", l->repository);
+	if (l->pull_request > 0)
+		js_int(o, "pull_request", l->pull_request);
+	str_if_any(o, "pending_plan_id", l->pending_plan_id);
+	js_time(o, "created_at", l->created_at);
+	js_time(o, "updated_at", l->updated_at);
+	return o;
+}
+
+struct json_object *view_setting(const struct setting *s)
+{
+	struct json_object *o = js_object();
+
+	js_str(o, "key", s->key);
+	js_str(o, "value", s->value);
+	js_time(o, "updated_at", s->updated_at);
+	return o;
+}
