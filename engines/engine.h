@@ -57,6 +57,10 @@ struct engine_task {
 	const char *namespace, *schema, *table; /* schema: the name on the target */
 	const char *ddl;   /* unqualified table name; run with `schema` as default */
 	const char *action; /* create, alter, drop, rename */
+	/* What the reviewed plan said (engine_verdict), which a run may never exceed: its
+	 * algorithm, AUTO when nothing was announced, and whether its mode was "direct". */
+	enum engine_algorithm announced;
+	bool announced_blocking;
 };
 
 struct engine_options {
@@ -120,8 +124,9 @@ struct engine_ops {
 	int (*open)(TALLOC_CTX *ctx, const struct engine_request *request,
 		    struct engine_run **run, struct sb_err *err);
 
-	/* Begin n tasks (one, or all of a group). Returns at once; see poll(). Tasks must
-	 * outlive the run. resume_state is what an earlier poll reported, or NULL. */
+	/* Begin n tasks of those that open() locked (one, or all of a group). Returns at
+	 * once; see poll(). Tasks must outlive the run. After a failure the later ones stay
+	 * PENDING. resume_state is what an earlier poll reported, or NULL. */
 	int (*start)(struct engine_run *run, const struct engine_task *tasks, size_t n,
 		     const char *resume_state, struct sb_err *err);
 
@@ -132,11 +137,13 @@ struct engine_ops {
 
 	/* Halt. After it returned 0 the engine changes nothing on the target any more, and
 	 * poll() tells the final truth: a statement that could not be halted any more is
-	 * COMPLETED. -1 = it is not known whether the target still works for us. */
+	 * COMPLETED. -1 = it is not known whether the target still works for us: call it
+	 * again, or close and look at the target. start() may follow. */
 	int (*stop)(struct engine_run *run, struct sb_err *err);
 
 	/* Callable from any thread at any time between open and close: the lease may be
-	 * lost, make the target stop working for us as fast as possible. */
+	 * lost, make the target stop working for us as fast as possible. Returns at once;
+	 * nothing new is begun from then on, start() is refused, close() waits for the end. */
 	void (*fence)(struct engine_run *run);
 
 	/* NULL where the caps do not have it. */
@@ -156,6 +163,8 @@ struct engine {
 	unsigned caps;		   /* enum engine_caps */
 	struct engine_ops ops;
 };
+
+extern const struct engine mysql_engine; /* engines/mysql/engine.c */
 
 /* registry.c: NULL when there is none. */
 const struct engine *engine_for_type(const char *database_type);

@@ -393,10 +393,10 @@ int config_load(TALLOC_CTX *ctx, const char *path, struct config **out, struct s
 		const char *in = config_error_file(&file);
 
 		if (config_error_type(&file) == CONFIG_ERR_FILE_IO)
-			(void)!sb_err(err, SB_ECONFIG, "Cannot read the configuration %s: %s.",
+			sb_err(err, SB_ECONFIG, "Cannot read the configuration %s: %s.",
 				      path, strerror(errno));
 		else
-			(void)!sb_err(err, SB_ECONFIG, "%s:%d: %s", in ? in : path,
+			sb_err(err, SB_ECONFIG, "%s:%d: %s", in ? in : path,
 				      config_error_line(&file), config_error_text(&file));
 		goto out;
 	}

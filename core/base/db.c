@@ -8,7 +8,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "core/base/buf.h"
 #include "core/base/db_internal.h"
@@ -209,9 +208,9 @@ const struct db_params *db_params(const struct db *db)
 	return &db->params;
 }
 
-void db_break(struct db *db)
+int db_socket(const struct db *db)
 {
-	shutdown(db->mysql->net.fd, SHUT_RDWR);
+	return (int)db->mysql->net.fd;
 }
 
 /* ---- statements made at run time --------------------------------------------------- */

@@ -67,9 +67,9 @@ uint64_t db_connection_id(const struct db *db);
 /* True after an error that proved the connection unusable: free it and open another. */
 bool db_is_lost(const struct db *db);
 const struct db_params *db_params(const struct db *db);
-/* From any thread, while another one is blocked in a call on db: break the connection, so
- * that the call returns that it was lost. The server may go on executing. */
-void db_break(struct db *db);
+/* The connection's socket: to be dup()ed by somebody who may have to shutdown() it while
+ * another thread is blocked in a call on db; the call then returns that it was lost. */
+int db_socket(const struct db *db);
 
 /* ---- prepared statements ------------------------------------------------------- */
 

@@ -70,7 +70,7 @@ struct sb_err {
 
 /* Fill *err (which may be NULL) and return -1, so that callers can `return sb_err(…)`. */
 int sb_err(struct sb_err *err, enum err_code code, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4), warn_unused_result));
+	__attribute__((format(printf, 3, 4)));
 
 /* Put "what: " in front of the message that is already there; returns -1. */
 int sb_err_prefix(struct sb_err *err, const char *fmt, ...)

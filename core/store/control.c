@@ -37,10 +37,7 @@
 		  " VALUES (?, ?, ?)")                                                   \
 	S(CO_FINISH, "UPDATE apply_control_requests SET status = ?, error_message = ?,"  \
 		     " completed_at = NOW(6) WHERE id = ? AND apply_row = ?"             \
-		     " AND status = 'pending'")                                          \
-	S(CO_FINISH_ALL, "UPDATE apply_control_requests SET status = ?,"                 \
-			 " error_message = ?, completed_at = NOW(6)"                     \
-			 " WHERE apply_row = ? AND status = 'pending' AND operation <> ?")
+		     " AND status = 'pending'")
 
 DB_STATEMENTS(control, CONTROL_STATEMENTS)
 
@@ -217,15 +214,4 @@ int control_finish(struct lease_tx *tx, const struct control_request *request,
 		 failure ? "failed" : "completed", failure ? ": " : ".",
 		 failure ? failure : "");
 	return lease_log(tx, "", failure ? "warn" : "info", event, "", "", text, err);
-}
-
-int control_finish_all(struct lease_tx *tx, int keep, const char *failure, struct sb_err *err)
-{
-	int64_t n = db_exec(tx->db, CO_FINISH_ALL,
-			    BIND(failure ? "failed" : "completed", failure,
-				 tx->lease->apply_row,
-				 keep >= 0 ? control_name((enum control)keep) : ""),
-			    err);
-
-	return n < 0 ? -1 : 0;
 }

@@ -49,9 +49,4 @@ int control_pending(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
 int control_finish(struct lease_tx *tx, const struct control_request *request,
 		   const char *failure, struct sb_err *err) MUST_CHECK;
 
-/* End all that are pending, with one answer: what an apply that settles does. keep: a
- * control whose requests stay pending, or -1. */
-int control_finish_all(struct lease_tx *tx, int keep, const char *failure,
-		       struct sb_err *err) MUST_CHECK;
-
 #endif

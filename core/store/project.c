@@ -154,7 +154,7 @@ int operation_project(struct lease_tx *tx, const struct projection *p, enum stat
 	/* Whoever projects is driving: pending tasks of its operation are work begun. */
 	new = p->forced >= 0 ? (enum state)p->forced : state_derive(states, n, true);
 	if (state_is_settled(op.state) && new != op.state) {
-		(void)!sb_err(err, SB_EINTERNAL,
+		sb_err(err, SB_EINTERNAL,
 			      "An operation of %s is settled (%s) and may not become %s.",
 			      tx->lease->apply_id, state_name(op.state), state_name(new));
 		goto out;

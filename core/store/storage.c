@@ -183,7 +183,7 @@ int storage_converge(TALLOC_CTX *ctx, const struct config *config, struct sb_err
 	if (count(db, ST_LOCK, NO_BIND, &locked, err) < 0)
 		goto out;
 	if (locked != 1) {
-		(void)!sb_err(err, SB_ESTORAGE,
+		sb_err(err, SB_ESTORAGE,
 			      "Somebody else is converging the storage; try again.");
 		goto out;
 	}

@@ -74,7 +74,8 @@ int task_move(struct lease_tx *tx, struct task *t, enum state_event event, enum 
 			      t->task_id, state_name(t->state), state_name(to),
 			      state_event_name(event));
 	n = db_exec(tx->db, TASK_MOVE,
-		    BIND(state_name(to), error, event == EVENT_RETRY,
+		    BIND(state_name(to), error,
+			 event == EVENT_RETRY && t->state == STATE_FAILED_RETRYABLE,
 			 state_class(to) == CLASS_ACTIVE, state_is_settled(to),
 			 to == STATE_COMPLETED, t->id, t->operation_row,
 			 state_name(t->state)),

@@ -48,20 +48,20 @@ export async function until(what, condition, seconds = 60) {
 
 /* The names of our tables are unique to this run: the stack may have served another one. */
 const run = Date.now().toString(36);
-let planned = 0;
+const files = {};
 
 /* Plan and apply one new table, and answer once the apply is settled, unless told otherwise. */
 export async function applyTable({ comment = '', settled = true } = {}) {
-	const table = `web_${run}_${planned++}`;
-	const sql = `CREATE TABLE \`${table}\` (\`id\` int NOT NULL, PRIMARY KEY (\`id\`))`
+	const table = `web_${run}_${Object.keys(files).length}`;
+	files[`${table}.sql`] = `CREATE TABLE \`${table}\` (\`id\` int NOT NULL, PRIMARY KEY (\`id\`))`
 		+ ` COMMENT='${comment}'`;
 	const plan = await api('POST', '/api/plan', {
 		database: 'shop', environment: 'staging', type: 'mysql',
-		schema_files: { shop: { files: { [`${table}.sql`]: sql } } },
+		schema_files: { shop: { files } },
 	});
 	const { apply_id: applyId } = await api('POST', '/api/apply', {
 		plan_id: plan.plan_id, environment: 'staging', caller: 'web-test',
-		/* The other tables of the database are not in this plan: it drops them. */
+		/* A table left by somebody else is not in this plan, which drops it. */
 		options: { allow_unsafe: 'true' },
 	});
 	if (settled) {

@@ -1,0 +1,252 @@
+/*
+ * drive.c - the loop: what a driver does with one claimed operation. See drive.h.
+ */
+#include "core/drive/drive.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/fault.h"
+#include "core/base/json.h"
+#include "core/base/log.h"
+#include "core/base/proc.h"
+#include "core/drive/drive_internal.h"
+#include "core/store/apply.h"
+#include "core/store/storage.h"
+
+#define RECONNECT_MS 500
+
+enum step drive_step_of(struct drive *d, const struct sb_err *err, const char *doing)
+{
+	bool storage = err->code == SB_ESTORAGE || db_is_lost(d->db);
+
+	if (err->code == SB_ELEASE) {
+		log_err(LOG_WARN, "drive.lease_lost", err, "%s", doing);
+		return STEP_LOST;
+	}
+	/* A COMMIT without an answer is storage's uncertainty: reading tells. */
+	if (storage) {
+		log_err(LOG_WARN, "drive.storage", err, "%s", doing);
+		return STEP_STORAGE;
+	}
+	log_err(LOG_ERROR, "drive.uncertain", err, "%s", doing);
+	return STEP_UNCERTAIN;
+}
+
+int drive_reload(struct drive *d, struct sb_err *err)
+{
+	TALLOC_CTX *fresh = mem_ctx(d->ctx, "loaded");
+	struct operation op;
+	struct task *tasks;
+	size_t n;
+
+	if (operation_load(fresh, d->db, &d->lease, &op, err) < 0 ||
+	    task_load_all(fresh, d->db, &d->lease, &tasks, &n, err) < 0) {
+		talloc_free(fresh);
+		return -1;
+	}
+	if (d->n_active > 0 && n != d->n_tasks)
+		BUG("the tasks of %s have become others", d->lease.apply_id);
+	d->op = op;
+	d->tasks = tasks;
+	d->n_tasks = n;
+	talloc_free(d->loaded);
+	d->loaded = fresh;
+	return 0;
+}
+
+/* Storage was lost: the engine goes on while we look for it, until the watchdog says no. */
+static enum step reconnect(struct drive *d, struct db **db)
+{
+	struct db *fresh;
+	struct sb_err err;
+
+	for (;;) {
+		if (heartbeat_check(d->heartbeat) != HEARTBEAT_OK || proc_stop_requested() > 0)
+			return STEP_UNCERTAIN;
+		if (storage_connect(talloc_parent(*db), d->config, &fresh, &err) == 0) {
+			talloc_free(*db);
+			*db = d->db = fresh;
+			if (drive_reload(d, &err) == 0)
+				return STEP_CONTINUE;
+			if (err.code == SB_ELEASE)
+				return STEP_LOST;
+		}
+		proc_wait(-1, RECONNECT_MS);
+	}
+}
+
+/* Who and what: 0; 1 = it cannot be driven, *reason says why; -1. */
+static int load_context(struct drive *d, char **reason, struct sb_err *err)
+{
+	const struct config_database *database;
+	struct json_object *options;
+	struct apply *apply;
+	int rc;
+
+	*reason = NULL;
+	if (drive_reload(d, err) < 0)
+		return -1;
+	rc = apply_get(d->ctx, d->db, d->lease.apply_id, &apply, err);
+	if (rc < 0)
+		return -1;
+	if (rc == 0)
+		return sb_err(err, SB_ESTORAGE, "%s is not in storage.", d->lease.apply_id);
+	d->database = apply->database;
+	d->environment = apply->environment;
+	d->volume = apply->volume;
+	log_context("database", d->database);
+	log_context("environment", d->environment);
+	database = config_database(d->config, apply->database);
+	d->env = database ? config_environment(database, apply->environment) : NULL;
+	d->engine = engine_by_name(apply->engine);
+	if (!d->env || !d->engine) {
+		*reason = mem_printf(d->ctx,
+				     "There is no route for database '%s' in '%s' with engine '%s' "
+				     "in this host's configuration any more; plan again.",
+				     apply->database, apply->environment, apply->engine);
+		return 1;
+	}
+	if (json_parse(d->ctx, apply->options, strlen(apply->options), &options, err) < 0 ||
+	    options_parse(d->ctx, options, &d->options, err) < 0) {
+		*reason = mem_printf(d->ctx, "Its options cannot be read: %s", err->msg);
+		return 1;
+	}
+	d->grouped = d->options.defer_cutover;
+	if (d->n_tasks == 0) {
+		*reason = mem_strdup(d->ctx, "It has no tasks in storage; plan again.");
+		return 1;
+	}
+	return 0;
+}
+
+/* Tasks that a failure or a dead driver left behind wait again; the operation is running. */
+static enum step requeue(struct drive *d)
+{
+	struct sb_err err;
+
+	if (settle_all(d, EVENT_RETRY, NULL, &err) < 0)
+		return drive_step_of(d, &err, "requeueing tasks");
+	return STEP_CONTINUE;
+}
+
+/* Before the first step: is there anything to drive, and from where? */
+static enum step prepare(struct drive *d, const struct claim *claim)
+{
+	struct sb_err err;
+	enum step step;
+	char *reason;
+	int rc = load_context(d, &reason, &err);
+
+	if (rc < 0)
+		return drive_step_of(d, &err, "reading the operation");
+	if (state_is_settled(d->op.state))
+		return STEP_SETTLED;
+	if (rc > 0) {
+		log_warn("drive.impossible", "%s", reason);
+		if (settle_failed(d, "deployment_not_found", reason, &err) < 0)
+			return drive_step_of(d, &err, "recording a failure");
+		return STEP_SETTLED;
+	}
+	step = drive_obey(d);
+	if (step == STEP_CONTINUE && d->op.state == STATE_STOPPED)
+		step = drive_restart(d);
+	if (step != STEP_CONTINUE)
+		return step;
+	if (claim->attempt > RETRY_BUDGET) {
+		if (drive_expire(d->ctx, d->db, &d->lease, false, &err) < 0)
+			return drive_step_of(d, &err, "giving up");
+		return STEP_SETTLED;
+	}
+	return requeue(d);
+}
+
+/* SIGTERM: halt, write what was finished, give the claim back without spending an attempt. */
+static enum step hand_back(struct drive *d)
+{
+	struct lease_tx tx;
+	struct sb_err err;
+
+	log_info("drive.hand_back", "asked to end");
+	if (drive_halt(d, &err) < 0)
+		return drive_step_of(d, &err, "halting the engine");
+	drive_close_engine(d);
+	FAULT("drive.hand_back.halted");
+	if (lease_tx_begin(d->db, &d->lease, &tx, &err) < 0)
+		return drive_step_of(d, &err, "handing back");
+	if (operation_hand_back(&tx, 0, &err) < 0) {
+		lease_tx_rollback(&tx);
+		return drive_step_of(d, &err, "handing back");
+	}
+	if (lease_tx_commit(&tx, &err) < 0)
+		return drive_step_of(d, &err, "handing back");
+	return STEP_HANDED_BACK;
+}
+
+/* One look at signals, the lease, requests and the engine, in this order. */
+static enum step drive_step(struct drive *d)
+{
+	enum step step;
+
+	switch (heartbeat_check(d->heartbeat)) {
+	case HEARTBEAT_OK:
+		break;
+	case HEARTBEAT_LOST:
+		return STEP_LOST;
+	case HEARTBEAT_FENCED:
+		return STEP_UNCERTAIN;
+	}
+	if (proc_stop_requested() > 0)
+		return hand_back(d);
+	step = drive_obey(d);
+	if (step != STEP_CONTINUE)
+		return step;
+	return d->n_active > 0 ? drive_observe(d) : drive_begin(d);
+}
+
+enum drive_result drive_operation(TALLOC_CTX *ctx, const struct config *config,
+				  struct db **db, const struct claim *claim)
+{
+	struct drive d = { .ctx = mem_ctx(ctx, "drive"),
+			   .config = config,
+			   .db = *db,
+			   .lease = claim->lease };
+	bool prepared = false;
+	enum step step;
+
+	log_context("apply_id", d.lease.apply_id);
+	log_info("drive.claimed", "state %s, attempt %d%s", state_name(claim->state),
+		 claim->attempt, claim->predecessor_died ? ", its last driver died" : "");
+	FAULT("drive.claimed");
+	d.heartbeat = heartbeat_start(&config->storage, &d.lease);
+	for (;;) {
+		step = prepared ? drive_step(&d) : prepare(&d, claim);
+		if (step == STEP_STORAGE)
+			step = reconnect(&d, db);
+		else if (step == STEP_CONTINUE)
+			prepared = true;
+		if (step != STEP_CONTINUE)
+			break;
+		if (d.wait_ms > 0)
+			proc_wait(-1, d.wait_ms);
+	}
+	drive_close_engine(&d);
+	heartbeat_stop(d.heartbeat);
+	log_info("drive.left", "state %s", state_name(d.op.state));
+	log_context_clear();
+	talloc_free(d.ctx);
+	switch (step) {
+	case STEP_SETTLED:
+		return DRIVE_SETTLED;
+	case STEP_LOST:
+		return DRIVE_LOST;
+	case STEP_HANDED_BACK:
+		return DRIVE_HANDED_BACK;
+	case STEP_UNCERTAIN:
+	case STEP_STORAGE:
+	case STEP_CONTINUE:
+		break;
+	}
+	return DRIVE_UNCERTAIN;
+}

@@ -1,0 +1,215 @@
+/*
+ * settle.c - how an operation's outcome is written: tasks, derived states and requests in
+ * one transaction each. Called by the other files of core/drive.
+ *
+ * Must never: write outside a lease transaction, or end a request apart from its effect.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/fault.h"
+#include "core/base/log.h"
+#include "core/drive/drive.h"
+#include "core/drive/drive_internal.h"
+
+bool task_open(const struct task *t)
+{
+	return !state_is_settled(t->state);
+}
+
+/*
+ * How a pending request ends when its apply settles or stops in `state`: 1 and *failure
+ * (NULL = completed), or 0 when it stays pending.
+ */
+static int request_ends(enum control control, enum state state, const char **failure)
+{
+	bool stopped = state == STATE_STOPPED;
+
+	*failure = NULL;
+	switch (control) {
+	case CONTROL_STOP:
+		return 1; /* it is stopped, or nothing is left to stop */
+	case CONTROL_START:
+		return !stopped; /* it was started and has ended */
+	case CONTROL_CANCEL:
+		if (state != STATE_CANCELLED)
+			*failure = "The apply finished before it could be cancelled.";
+		return !stopped;
+	case CONTROL_CUTOVER:
+		if (state != STATE_COMPLETED)
+			*failure = "The apply ended without a cutover.";
+		return 1;
+	case CONTROL_VOLUME:
+		*failure = "The apply ended before the new volume could take effect.";
+		return 1;
+	case CONTROL_COUNT:
+		break;
+	}
+	BUG("no such control");
+}
+
+int settle_requests(struct drive *d, struct lease_tx *tx, enum state state, struct sb_err *err)
+{
+	TALLOC_CTX *tmp = mem_ctx(d->ctx, "requests");
+	struct control_request *requests;
+	const char *failure;
+	size_t n;
+	int rc = control_pending(tmp, tx->db, &d->lease, &requests, &n, err);
+
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		if (request_ends(requests[i].operation, state, &failure))
+			rc = control_finish(tx, &requests[i], failure, err);
+	talloc_free(tmp);
+	return rc;
+}
+
+static bool at_rest(enum state s)
+{
+	return state_is_settled(s) || s == STATE_STOPPED;
+}
+
+int settle_commit(struct drive *d, struct lease_tx *tx, const struct projection *p,
+		  enum state *state, struct sb_err *err)
+{
+	enum state s;
+
+	if (operation_project(tx, p, &s, err) < 0 ||
+	    (at_rest(s) && settle_requests(d, tx, s, err) < 0)) {
+		lease_tx_rollback(tx);
+		return -1;
+	}
+	FAULT("drive.settle.before_commit");
+	if (lease_tx_commit(tx, err) < 0)
+		return -1;
+	FAULT("drive.settle.committed");
+	d->op.state = s;
+	*state = s;
+	return 0;
+}
+
+/* Open tasks that may move by the event do; cancel what never ran when the rest fails. */
+static int move_open(struct drive *d, struct lease_tx *tx, enum state_event event,
+		     const char *error, struct sb_err *err)
+{
+	for (size_t i = 0; i < d->n_tasks; i++) {
+		struct task *t = &d->tasks[i];
+		enum state_event e = event;
+		int to;
+
+		if (!task_open(t))
+			continue;
+		if (event == EVENT_FAIL && t->state == STATE_PENDING)
+			e = EVENT_CANCEL;
+		to = state_next(t->state, e);
+		if (to < 0)
+			continue; /* already where the event leads, or not concerned */
+		if (task_move(tx, t, e, (enum state)to,
+			      e == EVENT_FAIL || e == EVENT_EXPIRE ? error : NULL, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int settle_all(struct drive *d, enum state_event event, const char *message,
+	       struct sb_err *err)
+{
+	struct projection p = { .forced = -1, .message = message };
+	struct lease_tx tx;
+	enum state state;
+
+	if (lease_tx_begin(d->db, &d->lease, &tx, err) < 0)
+		return -1;
+	if (move_open(d, &tx, event, message, err) < 0) {
+		lease_tx_rollback(&tx);
+		return -1;
+	}
+	return settle_commit(d, &tx, &p, &state, err);
+}
+
+int settle_failed(struct drive *d, const char *error_code, const char *reason,
+		  struct sb_err *err)
+{
+	struct projection p = { .forced = STATE_FAILED,
+				.error_code = error_code,
+				.error_message = reason };
+	struct lease_tx tx;
+	enum state state;
+
+	if (lease_tx_begin(d->db, &d->lease, &tx, err) < 0)
+		return -1;
+	if (move_open(d, &tx, EVENT_FAIL, reason, err) < 0) {
+		lease_tx_rollback(&tx);
+		return -1;
+	}
+	return settle_commit(d, &tx, &p, &state, err);
+}
+
+int settle_task_failure(struct drive *d, struct task *t, const struct sb_err *why,
+			struct sb_err *err)
+{
+	bool retry = err_class(why->code) == ERR_RETRYABLE;
+	struct projection p = { .forced = -1,
+				.error_code = err_wire_code(why->code),
+				.error_message = why->msg };
+	enum state_event event = retry ? EVENT_TRANSIENT : EVENT_FAIL;
+	struct lease_tx tx;
+	enum state state;
+	int rc;
+
+	if (lease_tx_begin(d->db, &d->lease, &tx, err) < 0)
+		return -1;
+	rc = task_move(&tx, t, event, retry ? STATE_FAILED_RETRYABLE : STATE_FAILED, why->msg,
+		       err);
+	for (size_t i = 0; rc == 0 && !retry && i < d->n_tasks; i++)
+		if (task_open(&d->tasks[i]))
+			rc = task_move(&tx, &d->tasks[i], EVENT_CANCEL, STATE_CANCELLED,
+				       "An earlier statement failed.", err);
+	if (rc < 0) {
+		lease_tx_rollback(&tx);
+		return -1;
+	}
+	return settle_commit(d, &tx, &p, &state, err);
+}
+
+int settle_retry(struct drive *d, const struct sb_err *why, struct sb_err *err)
+{
+	for (size_t i = 0; i < d->n_tasks; i++)
+		if (task_open(&d->tasks[i]))
+			return settle_task_failure(d, &d->tasks[i], why, err);
+	BUG("nothing to retry");
+}
+
+int drive_expire(TALLOC_CTX *ctx, struct db *db, const struct lease *lease, bool too_old,
+		 struct sb_err *err)
+{
+	struct drive d = { .ctx = mem_ctx(ctx, "expire"), .db = db, .lease = *lease };
+	struct projection p = { .forced = STATE_FAILED, .error_code = "retry_exhausted" };
+	char reason[1200];
+	struct lease_tx tx;
+	enum state state;
+	int rc = -1;
+
+	if (drive_reload(&d, err) < 0)
+		goto out;
+	if (too_old)
+		snprintf(reason, sizeof(reason),
+			 "Gave up: its last failure is more than a day old. It was: %s",
+			 d.op.error_message ? d.op.error_message : "unknown");
+	else
+		snprintf(reason, sizeof(reason), "Gave up after %d retries. The last failure: %s",
+			 RETRY_BUDGET,
+			 d.op.error_message ? d.op.error_message : "its drivers kept dying");
+	p.error_message = reason;
+	if (lease_tx_begin(db, lease, &tx, err) < 0)
+		goto out;
+	if (move_open(&d, &tx, EVENT_EXPIRE, reason, err) < 0) {
+		lease_tx_rollback(&tx);
+		goto out;
+	}
+	rc = settle_commit(&d, &tx, &p, &state, err);
+	if (rc == 0)
+		log_warn("drive.expired", "%s", reason);
+out:
+	talloc_free(d.ctx);
+	return rc;
+}

@@ -1,0 +1,176 @@
+/*
+ * scheduler_main.c - schemabot-scheduler: watches the queue and starts drivers.
+ *
+ * Started by cron every minute; lives until a minute after its start, then its successor,
+ * which has been waiting for the lock, goes on. Wakes on a datagram of the FastCGI app, at
+ * the moment the next operation becomes due, and at least every POLL_MS.
+ *
+ * Must never: drive anything itself, claim anything, or run more drivers than configured (a
+ * locked slot file is a running driver, whoever started it).
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/fault.h"
+#include "core/base/proc.h"
+#include "core/base/program.h"
+#include "core/scheduler/slot.h"
+#include "core/store/operation.h"
+#include "core/store/storage.h"
+
+#define POLL_MS 1000
+#define LOCK_POLL_MS 50
+
+struct scheduler {
+	TALLOC_CTX *ctx;
+	const struct config *config;
+	struct db *db; /* NULL while storage is away */
+	char *driver;  /* path of schemabot-driver */
+	int wake_fd;
+	int64_t until_ms;
+};
+
+static bool over(const struct scheduler *s)
+{
+	return proc_stop_requested() > 0 || clock_ms() >= s->until_ms;
+}
+
+/* A slot nobody locks with a claim in it: its driver is dead, hand the claim back. */
+static int reclaim(struct scheduler *s, int fd, int slot, struct sb_err *err)
+{
+	uint64_t operation, token;
+	int rc;
+
+	if (!slot_read(fd, &operation, &token))
+		return 0;
+	rc = operation_reclaim(s->db, operation, token, err);
+	if (rc < 0)
+		return -1;
+	FAULT("scheduler.reclaimed");
+	slot_clear(fd);
+	if (rc > 0)
+		log_warn("scheduler.reclaimed",
+			 "the driver in slot %d died; its operation is due again", slot);
+	return 0;
+}
+
+static int start_driver(struct scheduler *s, int fd, int slot, struct sb_err *err)
+{
+	static char slot_flag[] = "--slot", config_flag[] = "--config";
+	char *path = mem_strdup(s->ctx, s->config->path);
+	char *argv[] = { s->driver, slot_flag, config_flag, path, NULL };
+	pid_t pid;
+	int rc;
+
+	FAULT("scheduler.spawn.before");
+	rc = proc_spawn_detached(argv, fd, &pid, err);
+	talloc_free(path);
+	if (rc == 0)
+		log_info("scheduler.started", "driver %d in slot %d", (int)pid, slot);
+	return rc;
+}
+
+/* Look at every slot: hand back what died, start drivers for what is due. */
+static int tend_slots(struct scheduler *s, struct sb_err *err)
+{
+	int *fds = mem_array(s->ctx, int, (size_t)s->config->drivers);
+	int rc = 0;
+	int64_t due = 0, next;
+
+	for (int i = 0; i < s->config->drivers; i++) {
+		if (slot_take(s->config->run_dir, i, &fds[i], err) < 0 ||
+		    (fds[i] >= 0 && reclaim(s, fds[i], i, err) < 0))
+			rc = -1;
+	}
+	if (rc == 0)
+		rc = operation_due(s->db, &due, &next, err);
+	for (int i = 0; i < s->config->drivers; i++) {
+		if (fds[i] < 0)
+			continue;
+		if (rc == 0 && due-- > 0)
+			rc = start_driver(s, fds[i], i, err);
+		close(fds[i]); /* a started driver keeps the lock through its own copy */
+	}
+	talloc_free(fds);
+	return rc;
+}
+
+static int64_t time_to_wait(struct scheduler *s)
+{
+	int64_t due, next, wait = POLL_MS, left = s->until_ms - clock_ms();
+	struct sb_err err;
+
+	if (s->db && operation_due(s->db, &due, &next, &err) == 0 && next >= 0 && next < wait)
+		wait = next + 1;
+	return wait < left ? wait : left;
+}
+
+static void tick(struct scheduler *s)
+{
+	struct sb_err err;
+
+	if (s->db && db_is_lost(s->db)) {
+		talloc_free(s->db);
+		s->db = NULL;
+	}
+	if (!s->db && storage_open(s->ctx, s->config, &s->db, &err) < 0) {
+		log_err(LOG_ERROR, "scheduler.storage", &err, "storage is away");
+		return;
+	}
+	if (tend_slots(s, &err) < 0)
+		log_err(LOG_ERROR, "scheduler.tick", &err, "this round was cut short");
+}
+
+static int run(struct scheduler *s)
+{
+	char *lock_path = mem_printf(s->ctx, "%s/scheduler.lock", s->config->run_dir);
+	char *wake_path = mem_printf(s->ctx, "%s/scheduler.sock", s->config->run_dir);
+	struct sb_err err;
+	int lock_fd, rc;
+
+	if (proc_mkdir(s->config->run_dir, &err) < 0)
+		return program_fail("scheduler.run_dir", &err);
+	while ((rc = proc_lock_file(lock_path, &lock_fd, &err)) == 0) {
+		if (over(s))
+			return 0; /* the predecessor is still at it */
+		proc_wait(-1, LOCK_POLL_MS);
+	}
+	if (rc < 0 || proc_wake_listen(wake_path, &s->wake_fd, &err) < 0)
+		return program_fail("scheduler.lock", &err);
+	log_info("scheduler.begin", "up to %d drivers", s->config->drivers);
+	while (!over(s)) {
+		tick(s);
+		if (proc_wait(s->wake_fd, time_to_wait(s)))
+			proc_wake_drain(s->wake_fd);
+	}
+	log_info("scheduler.end", "leaving to the successor");
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *seconds = "60";
+	const struct program_option options[] = {
+		{ "for", "SECONDS", "how long to live, from the start (default 60)", NULL,
+		  &seconds },
+	};
+	const struct program program = { "schemabot-scheduler",
+					 "starts drivers for due operations", options,
+					 ARRAY_SIZE(options) };
+	struct scheduler s = { .ctx = mem_ctx(NULL, "scheduler"), .wake_fd = -1 };
+	struct config *config;
+	int64_t began = clock_ms();
+	int rc = program_start(s.ctx, &program, argc, argv, &config);
+
+	if (rc >= 0)
+		goto out;
+	proc_signals_init();
+	s.config = config;
+	s.driver = mem_printf(s.ctx, "%s/schemabot-driver", proc_self_dir(s.ctx));
+	s.until_ms = began + 1000 * strtoll(seconds, NULL, 10);
+	rc = run(&s);
+out:
+	talloc_free(s.ctx);
+	return rc;
+}

@@ -1,0 +1,565 @@
+/*
+ * reader.c - take SHOW CREATE TABLE apart; see table.h.
+ *
+ * Called by introspect.c for every table, live and desired. It relies on the form that
+ * both servers print (quoted names, one element after the other, options behind the
+ * brackets), never on line ends.
+ *
+ * Must never: drop a part of the text silently. What it does not know becomes a
+ * CONSTRAINT_OTHER or a setting with the text as its name.
+ */
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/schema/options.h"
+#include "core/schema/table.h"
+
+bool same_name(const char *a, const char *b)
+{
+	return strcasecmp(a, b) == 0;
+}
+
+static char *lower_case(TALLOC_CTX *ctx, const struct token *t)
+{
+	char *s = mem_strndup(ctx, t->text, t->len);
+
+	for (char *p = s; *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return s;
+}
+
+/* ---- columns --------------------------------------------------------------------------- */
+
+struct column_reader {
+	TALLOC_CTX *ctx;
+	const struct tokens *t;
+	size_t end;
+	int depth;
+	struct table_column *c;
+};
+
+static void read_elements(struct column_reader *r, size_t i, size_t end)
+{
+	const char **list = mem_array(r->ctx, const char *, end - i);
+	size_t n = 0;
+
+	for (; i < end; i++)
+		if (r->t->v[i].type == TOKEN_STRING)
+			list[n++] = token_string(list, &r->t->v[i]);
+	r->c->elements = list;
+	r->c->n_elements = n;
+}
+
+/* The type's name, its brackets, unsigned and zerofill. Returns the index after them. */
+static size_t read_type(struct column_reader *r, size_t i)
+{
+	const struct tokens *t = r->t;
+
+	r->c->type = lower_case(r->ctx, &t->v[i]);
+	i++;
+	if (i < r->end && token_punct(&t->v[i], '(')) {
+		size_t after = tokens_skip(t, i);
+
+		r->c->args = tokens_text(r->ctx, t, i + 1, after - 1);
+		if (strcmp(r->c->type, "enum") == 0 || strcmp(r->c->type, "set") == 0)
+			read_elements(r, i + 1, after - 1);
+		i = after;
+	}
+	for (; i < r->end; i++) {
+		if (token_is(&t->v[i], "unsigned"))
+			r->c->is_unsigned = true;
+		else if (token_is(&t->v[i], "zerofill"))
+			r->c->zerofill = true;
+		else
+			break;
+	}
+	return i;
+}
+
+/* Words that end a DEFAULT value, which is otherwise any expression. */
+static bool begins_attribute(const struct token *t)
+{
+	static const char *const words[] = {
+		"ON",	     "NOT",	"COMMENT", "AUTO_INCREMENT", "GENERATED",
+		"INVISIBLE", "CHECK",	"COLLATE", "COLUMN_FORMAT",  "STORAGE",
+		"SRID",	     "WITHOUT", "CHARACTER",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (token_is(t, words[i]))
+			return true;
+	return false;
+}
+
+static size_t read_default(struct column_reader *r, size_t i)
+{
+	size_t from = i;
+
+	for (; i < r->end; i++)
+		if (i > from && r->t->v[i].depth == r->depth &&
+		    begins_attribute(&r->t->v[i]))
+			break;
+	r->c->default_value = tokens_text(r->ctx, r->t, from, i);
+	return i;
+}
+
+static void read_attributes(struct column_reader *r, size_t i)
+{
+	const struct tokens *t = r->t;
+	struct table_column *c = r->c;
+
+	while (i < r->end) {
+		const struct token *k = &t->v[i];
+
+		if (k->depth != r->depth) {
+			i++;
+		} else if (token_is(k, "CHARACTER") && token_is(k + 1, "SET")) {
+			c->charset = lower_case(r->ctx, k + 2);
+			i += 3;
+		} else if (token_is(k, "COLLATE")) {
+			c->collation = lower_case(r->ctx, k + 1);
+			i += 2;
+		} else if (token_is(k, "NOT") && token_is(k + 1, "NULL")) {
+			c->not_null = true;
+			i += 2;
+		} else if (token_is(k, "DEFAULT")) {
+			i = read_default(r, i + 1);
+		} else {
+			if (token_is(k, "AUTO_INCREMENT"))
+				c->auto_increment = true;
+			else if (token_is(k, "VIRTUAL"))
+				c->kind = COLUMN_VIRTUAL;
+			else if (token_is(k, "STORED") || token_is(k, "PERSISTENT"))
+				c->kind = COLUMN_STORED;
+			i++;
+		}
+	}
+}
+
+static void read_column(TALLOC_CTX *ctx, const struct tokens *t, size_t from, size_t to,
+			struct table_column *c)
+{
+	struct column_reader r = {
+		.ctx = ctx, .t = t, .end = to, .depth = t->v[from].depth, .c = c
+	};
+
+	c->name = token_name(ctx, &t->v[from]);
+	c->definition = tokens_text(ctx, t, from + 1, to);
+	read_attributes(&r, read_type(&r, from + 1));
+}
+
+/* ---- indexes ----------------------------------------------------------------------------- */
+
+static void read_parts(TALLOC_CTX *ctx, const struct tokens *t, size_t from, size_t to,
+		       struct table_index *x)
+{
+	struct index_part *parts = mem_array(ctx, struct index_part, to - from + 1);
+	int depth = t->v[from].depth;
+
+	for (size_t i = from, start = from; i <= to; i++) {
+		if (i < to && (t->v[i].depth != depth || !token_punct(&t->v[i], ',')))
+			continue;
+		parts[x->n_parts].text = tokens_text(parts, t, start, i);
+		if (t->v[start].type == TOKEN_IDENT)
+			parts[x->n_parts].column = token_name(parts, &t->v[start]);
+		x->n_parts++;
+		start = i + 1;
+	}
+	x->parts = parts;
+}
+
+static const char *index_kind_words(enum index_kind kind)
+{
+	switch (kind) {
+	case INDEX_PRIMARY:
+		return "PRIMARY KEY";
+	case INDEX_UNIQUE:
+		return "UNIQUE KEY";
+	case INDEX_PLAIN:
+		return "KEY";
+	case INDEX_FULLTEXT:
+		return "FULLTEXT KEY";
+	case INDEX_SPATIAL:
+		return "SPATIAL KEY";
+	}
+	return "KEY";
+}
+
+/* What follows the brackets, without visibility and without the default USING BTREE. */
+static void read_index_rest(struct buf *b, const struct tokens *t, size_t i, size_t to,
+			    struct table_index *x)
+{
+	for (; i < to; i++) {
+		const struct token *k = &t->v[i];
+
+		if (token_is(k, "INVISIBLE") || token_is(k, "IGNORED")) {
+			x->visible = false;
+		} else if (token_is(k, "VISIBLE")) {
+			x->visible = true;
+		} else if (token_is(k, "NOT") && token_is(k + 1, "IGNORED")) {
+			i++;
+		} else if (token_is(k, "USING") && token_is(k + 1, "BTREE")) {
+			i++;
+		} else {
+			buf_char(b, ' ');
+			buf_add(b, k->text, k->len);
+		}
+	}
+}
+
+static bool read_index(TALLOC_CTX *ctx, const struct tokens *t, size_t from, size_t to,
+		       struct table_index *x)
+{
+	static const struct {
+		const char *word;
+		enum index_kind kind;
+	} kinds[] = { { "PRIMARY", INDEX_PRIMARY },
+		      { "UNIQUE", INDEX_UNIQUE },
+		      { "FULLTEXT", INDEX_FULLTEXT },
+		      { "SPATIAL", INDEX_SPATIAL } };
+	size_t i = from, close;
+	struct buf b;
+
+	*x = (struct table_index){ .kind = INDEX_PLAIN, .visible = true };
+	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
+		if (token_is(&t->v[i], kinds[k].word)) {
+			x->kind = kinds[k].kind;
+			i++;
+			break;
+		}
+	if (!token_is(&t->v[i], "KEY"))
+		return false;
+	i++;
+	if (x->kind == INDEX_PRIMARY)
+		x->name = "PRIMARY";
+	else
+		x->name = token_name(ctx, &t->v[i++]);
+	if (!x->name || !token_punct(&t->v[i], '('))
+		return false;
+	close = tokens_skip(t, i);
+	read_parts(ctx, t, i + 1, close - 1, x);
+	x->definition = tokens_text(ctx, t, from, to);
+	buf_init(&b, ctx);
+	buf_printf(&b, "%s (", index_kind_words(x->kind));
+	tokens_join(&b, t, i + 1, close - 1);
+	buf_char(&b, ')');
+	read_index_rest(&b, t, close, to, x);
+	x->canonical = b.data;
+	return true;
+}
+
+/* ---- constraints ---------------------------------------------------------------------------- */
+
+static void read_parent(TALLOC_CTX *ctx, const struct tokens *t, size_t i, size_t to,
+			struct table_constraint *c)
+{
+	while (i < to && !token_is(&t->v[i], "REFERENCES"))
+		i++;
+	c->parent = token_name(ctx, &t->v[i + 1]);
+	if (token_punct(&t->v[i + 2], '.')) {
+		c->parent_schema = c->parent;
+		c->parent = token_name(ctx, &t->v[i + 3]);
+	}
+}
+
+static void canonical_text(struct buf *b, const struct tokens *t, size_t from, size_t to);
+
+static void read_constraint(TALLOC_CTX *ctx, const struct tokens *t, size_t from, size_t to,
+			    struct table_constraint *c)
+{
+	struct buf b;
+
+	buf_init(&b, ctx);
+	canonical_text(&b, t, from, to);
+	*c = (struct table_constraint){ .kind = CONSTRAINT_OTHER,
+					.definition = tokens_text(ctx, t, from, to),
+					.canonical = b.data };
+	c->name = c->definition;
+	if (!token_is(&t->v[from], "CONSTRAINT"))
+		return;
+	if (token_is(&t->v[from + 2], "FOREIGN")) {
+		c->kind = CONSTRAINT_FOREIGN_KEY;
+		read_parent(ctx, t, from, to, c);
+	} else if (token_is(&t->v[from + 2], "CHECK")) {
+		c->kind = CONSTRAINT_CHECK;
+	} else {
+		return;
+	}
+	c->name = token_name(ctx, &t->v[from + 1]);
+}
+
+/* ---- canonical texts --------------------------------------------------------------------------- */
+
+/* _utf8mb3'abc': which character set a connection had when the table was made. */
+static bool is_moot_introducer(const struct tokens *t, size_t i)
+{
+	const struct token *s = &t->v[i + 1];
+
+	if (t->v[i].type != TOKEN_WORD || t->v[i].text[0] != '_' || s->type != TOKEN_STRING)
+		return false;
+	for (size_t k = 0; k < s->len; k++)
+		if ((unsigned char)s->text[k] >= 0x80)
+			return false;
+	return true;
+}
+
+static void canonical_text(struct buf *b, const struct tokens *t, size_t from, size_t to)
+{
+	size_t start = b->len;
+
+	for (size_t i = from; i < to; i++) {
+		bool space = t->v[i].space;
+
+		if (is_moot_introducer(t, i))
+			i++;
+		if (b->len > start && space)
+			buf_char(b, ' ');
+		buf_add(b, t->v[i].text, t->v[i].len);
+	}
+}
+
+bool column_is_integer(const struct table_column *c)
+{
+	static const char *const types[] = { "tinyint", "smallint", "mediumint", "int",
+					     "bigint" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (strcmp(c->type, types[i]) == 0)
+			return true;
+	return false;
+}
+
+bool column_is_text(const struct table_column *c)
+{
+	static const char *const types[] = { "char",	   "varchar",  "tinytext", "text",
+					     "mediumtext", "longtext", "enum",	   "set" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (strcmp(c->type, types[i]) == 0)
+			return true;
+	return false;
+}
+
+/* The width that int(11) is shown with; tinyint(1) is a convention that clients rely on. */
+static bool has_moot_width(const struct table_column *c)
+{
+	return c->args && column_is_integer(c) && !c->zerofill &&
+	       !(strcmp(c->type, "tinyint") == 0 && strcmp(c->args, "1") == 0);
+}
+
+static void column_canonical(TALLOC_CTX *ctx, struct table_column *c)
+{
+	struct tokens t;
+	struct sb_err err;
+	struct buf b;
+	size_t i = 0;
+
+	if (tokenize(ctx, c->definition, &t, &err) < 0)
+		BUG("a definition that was read once: %s", err.msg);
+	buf_init(&b, ctx);
+	if (has_moot_width(c)) {
+		buf_str(&b, c->type);
+		i = tokens_skip(&t, 1);
+		if (i < t.n)
+			buf_char(&b, ' ');
+	}
+	while (i < t.n) {
+		size_t from = i;
+
+		while (i < t.n && !(t.v[i].depth == 0 && (token_is(&t.v[i], "CHARACTER") ||
+							  token_is(&t.v[i], "COLLATE"))))
+			i++;
+		canonical_text(&b, &t, from, i);
+		if (i < t.n)
+			i += token_is(&t.v[i], "COLLATE") ? 2 : 3;
+		if (i < t.n && b.len > 0 && b.data[b.len - 1] != ' ')
+			buf_char(&b, ' ');
+	}
+	while (b.len > 0 && b.data[b.len - 1] == ' ')
+		b.data[--b.len] = '\0';
+	if (c->collation)
+		buf_printf(&b, " COLLATE %s", c->collation);
+	talloc_free(t.v);
+	c->canonical = b.data;
+}
+
+void table_make_canonical(struct table *t)
+{
+	for (size_t i = 0; i < t->n_columns; i++)
+		column_canonical(t, &t->columns[i]);
+}
+
+/* ---- the table ----------------------------------------------------------------------------------- */
+
+static void read_element(struct table *t, size_t from, size_t to)
+{
+	struct table_column column = { 0 };
+	struct table_index index;
+
+	if (t->tokens.v[from].type == TOKEN_IDENT) {
+		read_column(t, &t->tokens, from, to, &column);
+		t->columns[t->n_columns++] = column;
+	} else if (read_index(t, &t->tokens, from, to, &index)) {
+		t->indexes[t->n_indexes++] = index;
+	} else {
+		read_constraint(t, &t->tokens, from, to, &t->constraints[t->n_constraints++]);
+	}
+}
+
+static void read_elements_of(struct table *t, size_t open, size_t close)
+{
+	const struct tokens *k = &t->tokens;
+	size_t most = 1;
+
+	for (size_t i = open + 1; i < close; i++)
+		if (k->v[i].depth == 1 && token_punct(&k->v[i], ','))
+			most++;
+	t->columns = mem_array(t, struct table_column, most);
+	t->indexes = mem_array(t, struct table_index, most);
+	t->constraints = mem_array(t, struct table_constraint, most);
+	for (size_t i = open + 1, from = i; i <= close; i++)
+		if (i == close || (k->v[i].depth == 1 && token_punct(&k->v[i], ','))) {
+			read_element(t, from, i);
+			from = i + 1;
+		}
+}
+
+/* Options with a field of their own; everything else becomes a setting. */
+static void read_option(struct table *t, const char *name, const char *value)
+{
+	if (strcmp(name, "ENGINE") == 0)
+		t->engine = value;
+	else if (strcmp(name, "CHARSET") == 0)
+		t->charset = value;
+	else if (strcmp(name, "COLLATE") == 0)
+		t->collation = value;
+	else if (strcmp(name, "ROW_FORMAT") == 0)
+		t->row_format = value;
+	else
+		t->settings[t->n_settings++] = (struct table_setting){ name, value };
+}
+
+static void read_options(struct table *t, size_t i)
+{
+	const struct table_option *option;
+	size_t value, value_end, next;
+
+	t->settings = mem_array(t, struct table_setting, t->tokens.n - i + 1);
+	while (i < t->tokens.n && !token_is(&t->tokens.v[i], "PARTITION")) {
+		next = option_read(&t->tokens, i, &option, &value, &value_end);
+		if (next == 0) {
+			read_option(t, tokens_text(t, &t->tokens, i, i + 1), "");
+			i++;
+			continue;
+		}
+		read_option(t, option->name, tokens_text(t, &t->tokens, value, value_end));
+		i = next;
+	}
+	t->partitioning = tokens_text(t, &t->tokens, i, t->tokens.n);
+}
+
+/* Cut " AUTO_INCREMENT=5" out: it is data, and changes with every INSERT. */
+static const char *without_counter(struct table *t, const char *sql)
+{
+	const struct tokens *k = &t->tokens;
+
+	for (size_t i = 0; i + 2 < k->n; i++) {
+		const char *from = k->v[i].text, *to = k->v[i + 2].text + k->v[i + 2].len;
+
+		if (k->v[i].depth != 0 || !token_is(&k->v[i], "AUTO_INCREMENT") ||
+		    !token_punct(&k->v[i + 1], '=') || k->v[i + 2].type != TOKEN_NUMBER)
+			continue;
+		while (from > sql && from[-1] == ' ')
+			from--;
+		return mem_printf(t, "%.*s%s", (int)(from - sql), sql, to);
+	}
+	return mem_strdup(t, sql);
+}
+
+/* What is inherited is not printed; introspect.c puts the server's word over this. */
+static void inherit_collations(struct table *t)
+{
+	for (size_t i = 0; i < t->n_columns; i++) {
+		struct table_column *c = &t->columns[i];
+
+		if (!column_is_text(c) || c->collation)
+			continue;
+		c->collation = c->charset ? c->charset : t->collation;
+		c->charset = c->charset ? c->charset : t->charset;
+	}
+}
+
+int table_read(TALLOC_CTX *ctx, const char *show_create, struct table **out,
+	       struct sb_err *err)
+{
+	struct table *t = mem_new(ctx, struct table);
+	size_t close;
+
+	*out = NULL;
+	t->engine = t->charset = t->collation = t->row_format = "";
+	if (tokenize(t, show_create, &t->tokens, err) < 0)
+		goto fail;
+	t->create_sql = without_counter(t, show_create);
+	talloc_free(t->tokens.v);
+	if (tokenize(t, t->create_sql, &t->tokens, err) < 0)
+		goto fail;
+	if (!token_is(&t->tokens.v[0], "CREATE") || !token_is(&t->tokens.v[1], "TABLE") ||
+	    t->tokens.v[2].type != TOKEN_IDENT || !token_punct(&t->tokens.v[3], '(')) {
+		(void)sb_err(err, SB_EENGINE, "not the form of a table that is known: %.200s",
+			     show_create);
+		goto fail;
+	}
+	t->name = token_name(t, &t->tokens.v[2]);
+	close = tokens_skip(&t->tokens, 3);
+	read_elements_of(t, 3, close - 1);
+	read_options(t, close);
+	inherit_collations(t);
+	table_make_canonical(t);
+	*out = t;
+	return 0;
+fail:
+	if (err)
+		err->code = SB_EENGINE;
+	talloc_free(t);
+	return -1;
+}
+
+/* ---- looking things up ------------------------------------------------------------------------------ */
+
+const struct table_column *table_column(const struct table *t, const char *name)
+{
+	for (size_t i = 0; i < t->n_columns; i++)
+		if (same_name(t->columns[i].name, name))
+			return &t->columns[i];
+	return NULL;
+}
+
+const struct table_index *table_index(const struct table *t, const char *name)
+{
+	for (size_t i = 0; i < t->n_indexes; i++)
+		if (same_name(t->indexes[i].name, name))
+			return &t->indexes[i];
+	return NULL;
+}
+
+const struct table_index *table_primary_key(const struct table *t)
+{
+	return table_index(t, "PRIMARY");
+}
+
+const char *table_setting(const struct table *t, const char *name)
+{
+	for (size_t i = 0; i < t->n_settings; i++)
+		if (same_name(t->settings[i].name, name))
+			return t->settings[i].value;
+	return NULL;
+}
+
+bool index_has_column(const struct table_index *index, const char *column)
+{
+	for (size_t i = 0; i < index->n_parts; i++)
+		if (index->parts[i].column && same_name(index->parts[i].column, column))
+			return true;
+	return false;
+}

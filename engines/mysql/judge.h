@@ -1,0 +1,13 @@
+/*
+ * judge.h - planning's question to the mysql engine; see engine_ops.judge.
+ */
+#ifndef SB_ENGINES_MYSQL_JUDGE_H
+#define SB_ENGINES_MYSQL_JUDGE_H
+
+#include "engines/engine.h"
+
+int mysql_judge(TALLOC_CTX *ctx, struct db *db, const char *schema,
+		const struct engine_task *task, enum engine_algorithm algorithm,
+		struct engine_verdict *verdict, struct sb_err *err);
+
+#endif

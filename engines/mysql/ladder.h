@@ -1,0 +1,42 @@
+/*
+ * ladder.h - the ways in which a server can execute an ALTER, from mildest to harshest.
+ *
+ * Planning climbs the ladder on an empty copy to find what it can announce (judge.c);
+ * execution climbs it again on the real table, never above what was announced (exec.c).
+ * Pure functions and constant data: no connection, no state.
+ */
+#ifndef SB_ENGINES_MYSQL_LADDER_H
+#define SB_ENGINES_MYSQL_LADDER_H
+
+#include "engines/engine.h"
+
+struct mysql_rung {
+	enum engine_algorithm algorithm;
+	/* What follows the table name; "" = the server chooses. MariaDB needs LOCK=NONE beside
+	 * INSTANT: without it, it accepts INSTANT for PARTITION BY, ORDER BY and a change of
+	 * ENGINE and then copies the table all the same (seen on 10.11). MySQL refuses any
+	 * LOCK beside INSTANT. */
+	const char *clause[2]; /* indexed by enum db_flavor */
+	bool blocking;	       /* writes wait while it runs */
+	const char *words;     /* "copying it under a lock": for messages */
+	const char *reason;    /* what a plan says about it; "" when not blocking */
+};
+
+#define MYSQL_RUNGS 5
+extern const struct mysql_rung mysql_ladder[MYSQL_RUNGS];
+
+/* May this rung be used for a task with these announcements under this option? */
+bool mysql_rung_allowed(const struct mysql_rung *rung, enum engine_algorithm forced,
+			enum engine_algorithm announced, bool announced_blocking);
+
+/* Does this error number say "not in this way", so that another rung may still do? */
+bool mysql_rung_refused(unsigned db_errno);
+
+/*
+ * `ddl`, which must be ALTER TABLE `name` and at least one clause, with `clause` put in
+ * front of its clauses. From ctx. NULL and SB_EINVALID when it is not of that form.
+ */
+char *mysql_alter_with(TALLOC_CTX *ctx, const char *ddl, const char *clause,
+		       struct sb_err *err);
+
+#endif

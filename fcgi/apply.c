@@ -1,0 +1,337 @@
+/*
+ * apply.c - POST /api/apply: a reviewed plan becomes an apply that is due at once.
+ *
+ * It persists and wakes, nothing else: a driver does the work. Everything that can be
+ * known now is refused now, each time with what to do next; what cannot (the target is
+ * away) is left to the driver, which compares again.
+ *
+ * Must never: start anything itself, or ignore an option that the engine cannot honour.
+ */
+#include <string.h>
+
+#include "core/base/buf.h"
+#include "core/base/fault.h"
+#include "core/base/id.h"
+#include "core/base/log.h"
+#include "core/store/plan.h"
+#include "fcgi/handlers.h"
+#include "fcgi/plan_data.h"
+
+#define TARGET_CONNECT_SECONDS 2
+#define TARGET_IO_SECONDS 5
+#define NAMED_AT_MOST 5 /* tables in a sentence */
+
+struct candidate {
+	const struct plan *plan;
+	const struct schema_plan *outcome;
+	struct app_target target;
+	struct apply_options options;
+	enum engine_algorithm algorithm;
+};
+
+/* ---- what the plan and the options allow ---------------------------------------------- */
+
+static int check_options(const struct candidate *c, struct sb_err *err)
+{
+	const struct apply_options *o = &c->options;
+	const struct engine *e = c->target.engine;
+	const struct {
+		const char *name;
+		bool given, possible;
+	} table[] = {
+		{ "defer_cutover", o->defer_cutover, e->caps & ENGINE_CAP_DEFER_CUTOVER },
+		{ "volume", o->volume != 0, e->caps & ENGINE_CAP_VOLUME },
+		{ "enable_revert", o->enable_revert, e->caps & ENGINE_CAP_REVERT },
+		{ "skip_revert", o->skip_revert, e->caps & ENGINE_CAP_REVERT },
+		/* Of engines with a deployment of their own, and of the online copy. */
+		{ "defer_deploy", o->defer_deploy, false },
+		{ "branch", o->branch != NULL, false },
+		{ "keep_old", o->keep_old != 0, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		if (table[i].given && !table[i].possible)
+			return sb_err(err, SB_EUNSUPPORTED,
+				      "Option '%s' is not possible with the engine '%s'; leave it "
+				      "out.",
+				      table[i].name, e->name);
+	return 0;
+}
+
+static int check_algorithm(const struct candidate *c, struct sb_err *err)
+{
+	const struct schema_plan *outcome = c->outcome;
+
+	if (c->algorithm == ENGINE_ALGORITHM_AUTO)
+		return 0;
+	for (size_t i = 0; i < outcome->n_changes; i++) {
+		const struct schema_change *change = &outcome->changes[i];
+
+		/* The enum goes from mild to harsh; only an ALTER has a choice. */
+		if (strcmp(change->action, "alter") == 0 && change->algorithm > c->algorithm)
+			return sb_err(err, SB_EINVALID,
+				      "Option 'algorithm' is '%s', but the change of table '%s' "
+				      "needs '%s'; use that or auto.",
+				      engine_algorithm_name(c->algorithm), change->table,
+				      engine_algorithm_name(change->algorithm));
+	}
+	return 0;
+}
+
+static int check_plan(TALLOC_CTX *ctx, const struct candidate *c, struct sb_err *err)
+{
+	const struct schema_plan *outcome = c->outcome;
+	struct buf names;
+	size_t n = 0;
+
+	if (outcome->n_errors > 0)
+		return sb_err(err, SB_EINVALID,
+			      "The plan has errors and cannot be applied: %.500s Correct the files "
+			      "and plan again.",
+			      outcome->errors[0]);
+	if (outcome->n_changes == 0)
+		return sb_err(err, SB_EINVALID,
+			      "The plan has no changes, so there is nothing to do: the database "
+			      "already is as the files say.");
+	buf_init(&names, ctx);
+	for (size_t i = 0; i < outcome->n_changes; i++) {
+		const struct schema_change *change = &outcome->changes[i];
+
+		if (strcmp(change->execution_mode, "blocked") == 0)
+			return sb_err(err, SB_EUNSUPPORTED,
+				      "The change of table '%s' cannot be executed: %.500s",
+				      change->table, change->mode_reason);
+		if (change->is_unsafe && !c->options.allow_unsafe && n++ < NAMED_AT_MOST)
+			buf_printf(&names, "%s'%s' (%s)", n > 1 ? ", " : "", change->table,
+				   change->unsafe_reason);
+	}
+	if (n > 0)
+		return sb_err(err, SB_EINVALID,
+			      "The plan is unsafe: %.700s%s. Review it, then apply with the option "
+			      "allow_unsafe = \"true\".",
+			      names.data, n > NAMED_AT_MOST ? " and more" : "");
+	return check_options(c, err) < 0 ? -1 : check_algorithm(c, err);
+}
+
+/* ---- has the target changed since the plan was made? ---------------------------------- */
+
+static const char *original_sql(const struct schema_original *list, size_t n,
+				const char *namespace, const char *table)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(list[i].table, table) == 0 &&
+		    strcmp(list[i].namespace, namespace) == 0)
+			return list[i].create_sql;
+	return NULL;
+}
+
+/* Adds the tables of one namespace that are not what they were. */
+static size_t add_differences(const struct schema_plan *outcome, const char *namespace,
+			      const struct schema_original *live, size_t n_live,
+			      struct buf *names, size_t found)
+{
+	for (size_t i = 0; i < n_live; i++) {
+		const char *was = original_sql(outcome->originals, outcome->n_originals,
+					       namespace, live[i].table);
+
+		if (was && strcmp(was, live[i].create_sql) == 0)
+			continue;
+		if (found++ < NAMED_AT_MOST)
+			buf_printf(names, "%s'%s' (%s)", found > 1 ? ", " : "", live[i].table,
+				   was ? "changed" : "new");
+	}
+	for (size_t i = 0; i < outcome->n_originals; i++) {
+		const struct schema_original *was = &outcome->originals[i];
+
+		if (strcmp(was->namespace, namespace) != 0 ||
+		    original_sql(live, n_live, namespace, was->table))
+			continue;
+		if (found++ < NAMED_AT_MOST)
+			buf_printf(names, "%s'%s' (gone)", found > 1 ? ", " : "", was->table);
+	}
+	return found;
+}
+
+static bool namespace_affected(const struct schema_plan *outcome, const char *namespace)
+{
+	for (size_t i = 0; i < outcome->n_changes; i++)
+		if (strcmp(outcome->changes[i].namespace, namespace) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * 0 also when the target does not answer: then the driver, which compares before it acts,
+ * has the last word, and the request is not lost to a short outage.
+ */
+static int check_fresh(TALLOC_CTX *ctx, const struct candidate *c, struct sb_err *err)
+{
+	struct db_params params =
+		app_target_params(&c->target, TARGET_CONNECT_SECONDS, TARGET_IO_SECONDS);
+	const struct config_environment *e = c->target.environment;
+	struct sb_err away = { 0 };
+	struct buf names;
+	struct db *db;
+	size_t found = 0;
+
+	buf_init(&names, ctx);
+	if (db_open(ctx, &params, &db, &away) < 0)
+		goto out;
+	for (size_t i = 0; i < e->n_schemas; i++) {
+		const struct config_schema *s = &e->schemas[i];
+		struct schema_original *live;
+		size_t n;
+
+		if (!namespace_affected(c->outcome, s->namespace))
+			continue;
+		if (schema_read_live(ctx, db, s->namespace, s->schema, &live, &n, &away) < 0)
+			break;
+		found = add_differences(c->outcome, s->namespace, live, n, &names, found);
+	}
+	talloc_free(db);
+out:
+	if (found > 0)
+		return sb_err(err, SB_ESTALE,
+			      "The database has changed since the plan was made: %.700s%s. Plan "
+			      "again and review the new plan.",
+			      names.data, found > NAMED_AT_MOST ? " and more" : "");
+	if (away.code != SB_OK)
+		log_err(LOG_WARN, "api.apply.unchecked", &away,
+			"the target could not be read; the driver will compare");
+	return 0;
+}
+
+/* ---- creating ------------------------------------------------------------------------- */
+
+static int load_plan(struct app *app, const struct request *req, struct db *db,
+		     struct candidate *c, struct sb_err *err)
+{
+	const struct apply_input *in = req->body;
+	struct schema_plan *outcome;
+	struct plan *plan;
+	int rc = plan_get(req->ctx, db, in->plan_id, &plan, err);
+
+	if (rc < 0)
+		return -1;
+	if (rc == 0)
+		return sb_err(err, SB_ENOTFOUND,
+			      "There is no plan '%.100s'. Plan again with POST /api/plan.",
+			      in->plan_id);
+	if (strcmp(plan->environment, lower_case(req->ctx, in->environment)) != 0)
+		return sb_err(err, SB_EINVALID,
+			      "Plan '%s' is for the environment '%s', not '%.100s'. Plan for the "
+			      "environment that you want to change.",
+			      plan->plan_id, plan->environment, in->environment);
+	if (!*plan->deployment || !*plan->target)
+		return sb_err(err, SB_EINVALID, "Plan '%s' has no route. Plan again.",
+			      plan->plan_id);
+	/* The route was fixed when planning; it must still be the configured one. */
+	if (app_target(app, req->ctx, plan->database, plan->environment, plan->database_type,
+		       in->deployment ? in->deployment : plan->deployment,
+		       in->target ? in->target : plan->target, &c->target, err) < 0 ||
+	    plan_data_parse(req->ctx, plan->plan_data, &outcome, err) < 0)
+		return -1;
+	c->plan = plan;
+	c->outcome = outcome;
+	return 0;
+}
+
+static struct apply_new_task *make_tasks(TALLOC_CTX *ctx, const struct schema_plan *outcome)
+{
+	struct apply_new_task *tasks = mem_array(ctx, struct apply_new_task, outcome->n_changes);
+
+	for (size_t i = 0; i < outcome->n_changes; i++) {
+		const struct schema_change *change = &outcome->changes[i];
+
+		tasks[i] = (struct apply_new_task){
+			.namespace = change->namespace,
+			.table = change->table,
+			.ddl = change->ddl,
+			.action = change->action,
+			.execution_mode = change->execution_mode,
+			.mode_reason = change->mode_reason,
+			.algorithm = engine_algorithm_name(change->algorithm),
+		};
+	}
+	return tasks;
+}
+
+/* What the request means, for telling a repetition from another request with its key. */
+static char *meaning_hash(TALLOC_CTX *ctx, const struct apply_new *request)
+{
+	struct json_object *list = js_array();
+	char *hash = mem_array(ctx, char, SHA256_HEX_LEN + 1), *text;
+
+	js_push(list, json_object_new_string(request->plan->plan_id));
+	js_push(list, json_object_new_string(request->plan->environment));
+	js_push(list, json_object_new_string(request->options));
+	js_push(list, json_object_new_string(request->caller));
+	text = js_render(ctx, list);
+	sha256_hex(text, strlen(text), hash);
+	return hash;
+}
+
+static void make_request(const struct request *req, const struct candidate *c,
+			 struct apply_new *out)
+{
+	const struct apply_input *in = req->body;
+
+	*out = (struct apply_new){
+		.plan = c->plan,
+		.caller = app_caller(req, in->caller),
+		.lock_owner = in->caller && *in->caller ? in->caller : NULL,
+		.options = js_render(req->ctx, options_to_json(&c->options)),
+		.volume = c->options.volume ? c->options.volume : VOLUME_DEFAULT,
+		.idempotency_key = req->idempotency_key,
+		.tasks = make_tasks(req->ctx, c->outcome),
+		.n_tasks = c->outcome->n_changes,
+	};
+	out->idempotency_hash = meaning_hash(req->ctx, out);
+}
+
+static int accepted(struct reply *reply, const char *apply_id, bool replayed)
+{
+	struct json_object *o = js_object();
+
+	js_bool(o, "accepted", true);
+	js_str(o, "apply_id", apply_id);
+	js_str(o, "status", replayed ? "already_requested" : "queued");
+	return reply_json(reply, 200, o);
+}
+
+int apply_post(struct app *app, const struct request *req, struct reply *reply,
+	       struct sb_err *err)
+{
+	const struct apply_input *in = req->body;
+	struct candidate c = { .algorithm = ENGINE_ALGORITHM_AUTO };
+	struct apply_new request;
+	int rc, algorithm;
+	char *apply_id;
+	struct db *db;
+
+	if (check_text("caller", in->caller, err) < 0 ||
+	    options_parse(req->ctx, in->options, &c.options, err) < 0 ||
+	    app_storage(app, req, &db, err) < 0 || load_plan(app, req, db, &c, err) < 0)
+		return -1;
+	if (c.options.algorithm && engine_algorithm_parse(c.options.algorithm, &algorithm) == 0)
+		c.algorithm = (enum engine_algorithm)algorithm;
+
+	/* An active apply explains more than the differences it is making just now. */
+	make_request(req, &c, &request);
+	rc = apply_precheck(req->ctx, db, &request, &apply_id, err);
+	if (rc == 0)
+		return accepted(reply, apply_id, true);
+	if (rc < 0 || check_plan(req->ctx, &c, err) < 0 || check_fresh(req->ctx, &c, err) < 0)
+		return -1;
+
+	FAULT("api.apply.checked");
+	rc = apply_create(req->ctx, db, &request, &apply_id, err);
+	if (rc < 0)
+		return -1;
+	FAULT("api.apply.created");
+	app_wake(app);
+	log_context("apply_id", apply_id);
+	log_info("api.apply.accepted", "%s applies %s to %s/%s: %zu changes", request.caller,
+		 c.plan->plan_id, c.plan->database, c.plan->environment, request.n_tasks);
+	return accepted(reply, apply_id, rc == 0);
+}
