@@ -49,6 +49,9 @@ UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 .PHONY: all deps demo demo-stop test check-unit check-it asan tsan lint fmt fmt-check \
 	layers hdr-check analyze hooks bench install clean units
 
+# Keep the objects of the programs: make would count them as intermediate.
+.SECONDARY:
+
 all: $(BINS)
 
 deps:
@@ -105,6 +108,11 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call obj,$(FCGI_LIB_SRC)) $(BUIL
 	@echo "LD $@"
 	@$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ -lcmocka -lfcgi $(LIBS)
 
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/lib.a
+	@mkdir -p $(@D)
+	@echo "LD $@"
+	@$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ $(LIBS)
+
 # Our own tables, as data: every binary carries the storage schema it understands.
 $(GEN): $(sort $(wildcard sql/storage/*.sql)) etc/dev/embed-sql
 	@mkdir -p $(@D)
@@ -156,7 +164,7 @@ hooks:
 
 bench:
 	@etc/dev/deps bench
-	@$(MAKE) --no-print-directory -s VARIANT=release all
+	@$(MAKE) --no-print-directory -s VARIANT=release all .build/release/bench/claim
 	@SB_VARIANT=release tests/bench/run
 
 install: all

@@ -14,7 +14,7 @@
 
 /* A client waits for us, and nginx for 30 seconds. */
 #define STORAGE_CONNECT_SECONDS 3
-#define STORAGE_IO_SECONDS 10
+#define STORAGE_IO_SECONDS	10
 
 struct app *app_new(TALLOC_CTX *ctx, struct config *config)
 {
@@ -113,29 +113,32 @@ static int must_equal(const char *field, const char *given, const char *configur
 {
 	if (!given || strcmp(given, configured) == 0)
 		return 0;
-	return sb_err(err, SB_EINVALID,
-		      "Field '%s' is '%.100s', but the server's configuration says '%s'; leave "
-		      "it out.",
-		      field, given, configured);
+	return sb_err(
+		err, SB_EINVALID,
+		"Field '%s' is '%.100s', but the server's configuration says '%s'; leave "
+		"it out.",
+		field, given, configured);
 }
 
 int app_target(const struct app *app, TALLOC_CTX *ctx, const char *database,
 	       const char *environment, const char *type, const char *deployment,
 	       const char *target, struct app_target *out, struct sb_err *err)
 {
-	const struct config_database *d = config_database(app->config, lower_case(ctx, database));
+	const struct config_database *d =
+		config_database(app->config, lower_case(ctx, database));
 	const struct config_environment *e;
 
 	*out = (struct app_target){ 0 };
 	if (!d)
 		return sb_err(err, SB_ENOROUTE,
-			      "There is no database '%.100s'. Configured are: %s.", database,
-			      known_databases(ctx, app->config));
+			      "There is no database '%.100s'. Configured are: %s.",
+			      database, known_databases(ctx, app->config));
 	e = config_environment(d, lower_case(ctx, environment));
 	if (!e)
-		return sb_err(err, SB_ENOROUTE,
-			      "Database '%s' has no environment '%.100s'. Configured are: %s.",
-			      d->name, environment, known_environments(ctx, d));
+		return sb_err(
+			err, SB_ENOROUTE,
+			"Database '%s' has no environment '%.100s'. Configured are: %s.",
+			d->name, environment, known_environments(ctx, d));
 	if (must_equal("type", type, d->type, err) < 0 ||
 	    must_equal("deployment", deployment, e->deployment, err) < 0 ||
 	    must_equal("target", target, e->target, err) < 0)
@@ -143,14 +146,15 @@ int app_target(const struct app *app, TALLOC_CTX *ctx, const char *database,
 	out->engine = engine_for_type(d->type);
 	if (!out->engine)
 		return sb_err(err, SB_EUNSUPPORTED,
-			      "Databases of type '%s' cannot be changed by this server.", d->type);
+			      "Databases of type '%s' cannot be changed by this server.",
+			      d->type);
 	out->database = d;
 	out->environment = e;
 	return 0;
 }
 
-struct db_params app_target_params(const struct app_target *target, unsigned connect_seconds,
-				   unsigned io_seconds)
+struct db_params app_target_params(const struct app_target *target,
+				   unsigned connect_seconds, unsigned io_seconds)
 {
 	struct db_params p = target->environment->db;
 

@@ -2,8 +2,8 @@
  * app.h - what one worker process has for its whole life, and what every handler may use.
  *
  * A worker handles one request at a time. It has one connection to our storage, opened
- * when a request first needs it and replaced when it was lost, so that a worker starts and
- * stays alive without storage.
+ * when a request first needs it and replaced when it was lost, so that a worker starts
+ * and stays alive without storage.
  *
  * Must never: call an engine's mutating side, or touch a target outside a scratch schema
  * (planning) except to read.
@@ -19,7 +19,8 @@ struct app {
 	struct config *config;
 	struct db *storage;    /* NULL = not connected */
 	bool storage_reused;   /* the current request found it open */
-	bool storage_verified; /* the current request has asked whether it still answers */
+	bool storage_verified; /* the current request has asked whether it still answers
+				*/
 	char *wake_path;       /* the scheduler's socket */
 };
 
@@ -63,8 +64,8 @@ int app_target(const struct app *app, TALLOC_CTX *ctx, const char *database,
 	       const char *target, struct app_target *out, struct sb_err *err) MUST_CHECK;
 
 /* Parameters of the target's server with timeouts for a request, not for driving. */
-struct db_params app_target_params(const struct app_target *target, unsigned connect_seconds,
-				   unsigned io_seconds);
+struct db_params app_target_params(const struct app_target *target,
+				   unsigned connect_seconds, unsigned io_seconds);
 
 /* "token:caller", or "token" when no caller is given: what storage remembers. */
 char *app_caller(const struct request *req, const char *caller);

@@ -13,13 +13,14 @@
 #include "core/base/fault.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
+#include "core/store/apply.h"
 #include "core/store/plan.h"
 #include "fcgi/handlers.h"
 #include "fcgi/plan_data.h"
 
 #define TARGET_CONNECT_SECONDS 2
-#define TARGET_IO_SECONDS 5
-#define NAMED_AT_MOST 5 /* tables in a sentence */
+#define TARGET_IO_SECONDS      5
+#define NAMED_AT_MOST	       5 /* tables in a sentence */
 
 struct candidate {
 	const struct plan *plan;
@@ -29,7 +30,8 @@ struct candidate {
 	enum engine_algorithm algorithm;
 };
 
-/* ---- what the plan and the options allow ---------------------------------------------- */
+/* ---- what the plan and the options allow ----------------------------------------------
+ */
 
 static int check_options(const struct candidate *c, struct sb_err *err)
 {
@@ -51,10 +53,11 @@ static int check_options(const struct candidate *c, struct sb_err *err)
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
 		if (table[i].given && !table[i].possible)
-			return sb_err(err, SB_EUNSUPPORTED,
-				      "Option '%s' is not possible with the engine '%s'; leave it "
-				      "out.",
-				      table[i].name, e->name);
+			return sb_err(
+				err, SB_EUNSUPPORTED,
+				"Option '%s' is not possible with the engine '%s'; leave it "
+				"out.",
+				table[i].name, e->name);
 	return 0;
 }
 
@@ -68,12 +71,14 @@ static int check_algorithm(const struct candidate *c, struct sb_err *err)
 		const struct schema_change *change = &outcome->changes[i];
 
 		/* The enum goes from mild to harsh; only an ALTER has a choice. */
-		if (strcmp(change->action, "alter") == 0 && change->algorithm > c->algorithm)
-			return sb_err(err, SB_EINVALID,
-				      "Option 'algorithm' is '%s', but the change of table '%s' "
-				      "needs '%s'; use that or auto.",
-				      engine_algorithm_name(c->algorithm), change->table,
-				      engine_algorithm_name(change->algorithm));
+		if (strcmp(change->action, "alter") == 0 &&
+		    change->algorithm > c->algorithm)
+			return sb_err(
+				err, SB_EINVALID,
+				"Option 'algorithm' is '%s', but the change of table '%s' "
+				"needs '%s'; use that or auto.",
+				engine_algorithm_name(c->algorithm), change->table,
+				engine_algorithm_name(change->algorithm));
 	}
 	return 0;
 }
@@ -85,35 +90,40 @@ static int check_plan(TALLOC_CTX *ctx, const struct candidate *c, struct sb_err 
 	size_t n = 0;
 
 	if (outcome->n_errors > 0)
-		return sb_err(err, SB_EINVALID,
-			      "The plan has errors and cannot be applied: %.500s Correct the files "
-			      "and plan again.",
-			      outcome->errors[0]);
+		return sb_err(
+			err, SB_EINVALID,
+			"The plan has errors and cannot be applied: %.500s Correct the files "
+			"and plan again.",
+			outcome->errors[0]);
 	if (outcome->n_changes == 0)
-		return sb_err(err, SB_EINVALID,
-			      "The plan has no changes, so there is nothing to do: the database "
-			      "already is as the files say.");
+		return sb_err(
+			err, SB_EINVALID,
+			"The plan has no changes, so there is nothing to do: the database "
+			"already is as the files say.");
 	buf_init(&names, ctx);
 	for (size_t i = 0; i < outcome->n_changes; i++) {
 		const struct schema_change *change = &outcome->changes[i];
 
 		if (strcmp(change->execution_mode, "blocked") == 0)
-			return sb_err(err, SB_EUNSUPPORTED,
-				      "The change of table '%s' cannot be executed: %.500s",
-				      change->table, change->mode_reason);
+			return sb_err(
+				err, SB_EUNSUPPORTED,
+				"The change of table '%s' cannot be executed: %.500s",
+				change->table, change->mode_reason);
 		if (change->is_unsafe && !c->options.allow_unsafe && n++ < NAMED_AT_MOST)
-			buf_printf(&names, "%s'%s' (%s)", n > 1 ? ", " : "", change->table,
-				   change->unsafe_reason);
+			buf_printf(&names, "%s'%s' (%s)", n > 1 ? ", " : "",
+				   change->table, change->unsafe_reason);
 	}
 	if (n > 0)
-		return sb_err(err, SB_EINVALID,
-			      "The plan is unsafe: %.700s%s. Review it, then apply with the option "
-			      "allow_unsafe = \"true\".",
-			      names.data, n > NAMED_AT_MOST ? " and more" : "");
+		return sb_err(
+			err, SB_EINVALID,
+			"The plan is unsafe: %.700s%s. Review it, then apply with the option "
+			"allow_unsafe = \"true\".",
+			names.data, n > NAMED_AT_MOST ? " and more" : "");
 	return check_options(c, err) < 0 ? -1 : check_algorithm(c, err);
 }
 
-/* ---- has the target changed since the plan was made? ---------------------------------- */
+/* ---- has the target changed since the plan was made? ----------------------------------
+ */
 
 static const char *original_sql(const struct schema_original *list, size_t n,
 				const char *namespace, const char *table)
@@ -137,8 +147,8 @@ static size_t add_differences(const struct schema_plan *outcome, const char *nam
 		if (was && strcmp(was, live[i].create_sql) == 0)
 			continue;
 		if (found++ < NAMED_AT_MOST)
-			buf_printf(names, "%s'%s' (%s)", found > 1 ? ", " : "", live[i].table,
-				   was ? "changed" : "new");
+			buf_printf(names, "%s'%s' (%s)", found > 1 ? ", " : "",
+				   live[i].table, was ? "changed" : "new");
 	}
 	for (size_t i = 0; i < outcome->n_originals; i++) {
 		const struct schema_original *was = &outcome->originals[i];
@@ -147,7 +157,8 @@ static size_t add_differences(const struct schema_plan *outcome, const char *nam
 		    original_sql(live, n_live, namespace, was->table))
 			continue;
 		if (found++ < NAMED_AT_MOST)
-			buf_printf(names, "%s'%s' (gone)", found > 1 ? ", " : "", was->table);
+			buf_printf(names, "%s'%s' (gone)", found > 1 ? ", " : "",
+				   was->table);
 	}
 	return found;
 }
@@ -184,24 +195,27 @@ static int check_fresh(TALLOC_CTX *ctx, const struct candidate *c, struct sb_err
 
 		if (!namespace_affected(c->outcome, s->namespace))
 			continue;
-		if (schema_read_live(ctx, db, s->namespace, s->schema, &live, &n, &away) < 0)
+		if (schema_read_live(ctx, db, s->namespace, s->schema, &live, &n, &away) <
+		    0)
 			break;
 		found = add_differences(c->outcome, s->namespace, live, n, &names, found);
 	}
 	talloc_free(db);
 out:
 	if (found > 0)
-		return sb_err(err, SB_ESTALE,
-			      "The database has changed since the plan was made: %.700s%s. Plan "
-			      "again and review the new plan.",
-			      names.data, found > NAMED_AT_MOST ? " and more" : "");
+		return sb_err(
+			err, SB_ESTALE,
+			"The database has changed since the plan was made: %.700s%s. Plan "
+			"again and review the new plan.",
+			names.data, found > NAMED_AT_MOST ? " and more" : "");
 	if (away.code != SB_OK)
 		log_err(LOG_WARN, "api.apply.unchecked", &away,
 			"the target could not be read; the driver will compare");
 	return 0;
 }
 
-/* ---- creating ------------------------------------------------------------------------- */
+/* ---- creating -------------------------------------------------------------------------
+ */
 
 static int load_plan(struct app *app, const struct request *req, struct db *db,
 		     struct candidate *c, struct sb_err *err)
@@ -214,31 +228,40 @@ static int load_plan(struct app *app, const struct request *req, struct db *db,
 	if (rc < 0)
 		return -1;
 	if (rc == 0)
-		return sb_err(err, SB_ENOTFOUND,
-			      "There is no plan '%.100s'. Plan again with POST /api/plan.",
-			      in->plan_id);
+		return sb_err(
+			err, SB_ENOTFOUND,
+			"There is no plan '%.100s'. Plan again with POST /api/plan.",
+			in->plan_id);
 	if (strcmp(plan->environment, lower_case(req->ctx, in->environment)) != 0)
-		return sb_err(err, SB_EINVALID,
-			      "Plan '%s' is for the environment '%s', not '%.100s'. Plan for the "
-			      "environment that you want to change.",
-			      plan->plan_id, plan->environment, in->environment);
-	if (!*plan->deployment || !*plan->target)
-		return sb_err(err, SB_EINVALID, "Plan '%s' has no route. Plan again.",
-			      plan->plan_id);
+		return sb_err(
+			err, SB_EINVALID,
+			"Plan '%s' is for the environment '%s', not '%.100s'. Plan for the "
+			"environment that you want to change.",
+			plan->plan_id, plan->environment, in->environment);
+	if (app_target(app, req->ctx, plan->database, plan->environment,
+		       plan->database_type, in->deployment, in->target, &c->target,
+		       err) < 0)
+		return -1;
 	/* The route was fixed when planning; it must still be the configured one. */
-	if (app_target(app, req->ctx, plan->database, plan->environment, plan->database_type,
-		       in->deployment ? in->deployment : plan->deployment,
-		       in->target ? in->target : plan->target, &c->target, err) < 0 ||
-	    plan_data_parse(req->ctx, plan->plan_data, &outcome, err) < 0)
+	if (strcmp(plan->deployment, c->target.environment->deployment) != 0 ||
+	    strcmp(plan->target, c->target.environment->target) != 0)
+		return sb_err(
+			err, SB_ESTALE,
+			"Plan '%s' was made for the target '%s', which is not the configured "
+			"one any more. Plan again.",
+			plan->plan_id, plan->target);
+	if (plan_data_parse(req->ctx, plan->plan_data, &outcome, err) < 0)
 		return -1;
 	c->plan = plan;
 	c->outcome = outcome;
 	return 0;
 }
 
-static struct apply_new_task *make_tasks(TALLOC_CTX *ctx, const struct schema_plan *outcome)
+static struct apply_new_task *make_tasks(TALLOC_CTX *ctx,
+					 const struct schema_plan *outcome)
 {
-	struct apply_new_task *tasks = mem_array(ctx, struct apply_new_task, outcome->n_changes);
+	struct apply_new_task *tasks =
+		mem_array(ctx, struct apply_new_task, outcome->n_changes);
 
 	for (size_t i = 0; i < outcome->n_changes; i++) {
 		const struct schema_change *change = &outcome->changes[i];
@@ -313,7 +336,8 @@ int apply_post(struct app *app, const struct request *req, struct reply *reply,
 	    options_parse(req->ctx, in->options, &c.options, err) < 0 ||
 	    app_storage(app, req, &db, err) < 0 || load_plan(app, req, db, &c, err) < 0)
 		return -1;
-	if (c.options.algorithm && engine_algorithm_parse(c.options.algorithm, &algorithm) == 0)
+	if (c.options.algorithm &&
+	    engine_algorithm_parse(c.options.algorithm, &algorithm) == 0)
 		c.algorithm = (enum engine_algorithm)algorithm;
 
 	/* An active apply explains more than the differences it is making just now. */
@@ -321,7 +345,8 @@ int apply_post(struct app *app, const struct request *req, struct reply *reply,
 	rc = apply_precheck(req->ctx, db, &request, &apply_id, err);
 	if (rc == 0)
 		return accepted(reply, apply_id, true);
-	if (rc < 0 || check_plan(req->ctx, &c, err) < 0 || check_fresh(req->ctx, &c, err) < 0)
+	if (rc < 0 || check_plan(req->ctx, &c, err) < 0 ||
+	    check_fresh(req->ctx, &c, err) < 0)
 		return -1;
 
 	FAULT("api.apply.checked");
@@ -331,7 +356,8 @@ int apply_post(struct app *app, const struct request *req, struct reply *reply,
 	FAULT("api.apply.created");
 	app_wake(app);
 	log_context("apply_id", apply_id);
-	log_info("api.apply.accepted", "%s applies %s to %s/%s: %zu changes", request.caller,
-		 c.plan->plan_id, c.plan->database, c.plan->environment, request.n_tasks);
+	log_info("api.apply.accepted", "%s applies %s to %s/%s: %zu changes",
+		 request.caller, c.plan->plan_id, c.plan->database, c.plan->environment,
+		 request.n_tasks);
 	return accepted(reply, apply_id, rc == 0);
 }

@@ -12,7 +12,8 @@
 
 #define TOKEN_MAX_BYTES 512
 
-static const struct config_token *find_token(const struct config *config, const char *token)
+static const struct config_token *find_token(const struct config *config,
+					     const char *token)
 {
 	const struct config_token *found = NULL;
 	char digest[SHA256_HEX_LEN + 1];
@@ -42,9 +43,10 @@ int auth_check(const struct config *config, struct request *req, enum access acc
 	if (*given && strlen(given) <= TOKEN_MAX_BYTES)
 		req->token = find_token(config, given);
 	if (!req->token)
-		return sb_err(err, SB_EUNAUTHENTICATED,
-			      "This token is not configured. Check it, or ask the operator for "
-			      "one.");
+		return sb_err(
+			err, SB_EUNAUTHENTICATED,
+			"This token is not configured. Check it, or ask the operator for "
+			"one.");
 	if (access == ACCESS_WRITE && req->token->role != ROLE_WRITE)
 		return sb_err(err, SB_EFORBIDDEN,
 			      "Token '%s' may only read. Use one with the role write.",

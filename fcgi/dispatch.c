@@ -42,8 +42,8 @@ static void log_failure(const struct request *req, const struct sb_err *err)
 		method_name(req->method), req->route ? req->route->path : "(no route)");
 }
 
-void dispatch(struct app *app, TALLOC_CTX *ctx, char **envp, body_reader *reader, void *source,
-	      struct request *req, struct reply *reply)
+void dispatch(struct app *app, TALLOC_CTX *ctx, char **envp, body_reader *reader,
+	      void *source, struct request *req, struct reply *reply)
 {
 	struct sb_err err = { 0 };
 	int rc;
@@ -55,7 +55,8 @@ void dispatch(struct app *app, TALLOC_CTX *ctx, char **envp, body_reader *reader
 		rc = prepare(app, req, reply, &err);
 	if (rc == 0) {
 		rc = run(app, req, reply, &err);
-		/* An idle connection that died meanwhile is no reason to refuse a read. */
+		/* An idle connection that died meanwhile is no reason to refuse a read.
+		 */
 		if (rc < 0 && app->storage_reused && !app->storage &&
 		    req->route->access != ACCESS_WRITE)
 			rc = run(app, req, reply, &err);

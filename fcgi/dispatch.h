@@ -9,10 +9,10 @@
 #include "fcgi/app.h"
 
 /*
- * Handle one request: address, token, fields, handler, reply. *req and *reply are filled in
- * any case and live in ctx; the reply is finished (reply.h) and only has to be sent.
+ * Handle one request: address, token, fields, handler, reply. *req and *reply are filled
+ * in any case and live in ctx; the reply is finished (reply.h) and only has to be sent.
  */
-void dispatch(struct app *app, TALLOC_CTX *ctx, char **envp, body_reader *reader, void *source,
-	      struct request *req, struct reply *reply);
+void dispatch(struct app *app, TALLOC_CTX *ctx, char **envp, body_reader *reader,
+	      void *source, struct request *req, struct reply *reply);
 
 #endif

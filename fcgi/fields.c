@@ -11,15 +11,17 @@
 
 #include "core/base/buf.h"
 
-#define FIELD(st, type, key, need, max, doc) JSON_FIELD(#key, JSON_##type, need, max, struct st, key),
+#define FIELD(st, type, key, need, max, doc) \
+	JSON_FIELD(#key, JSON_##type, need, max, struct st, key),
 #define DOC(st, type, key, need, max, doc) doc,
 
-#define SPEC(spec_name, LIST, schema, st)                                                \
-	static const struct json_field spec_name##_fields[] = { LIST(FIELD, st) };       \
-	static const char *const spec_name##_docs[] = { LIST(DOC, st) };                 \
-	const struct input spec_name##_spec = {                                          \
-		(schema), spec_name##_fields, spec_name##_docs,                          \
-		ARRAY_SIZE(spec_name##_fields), sizeof(struct st),                       \
+#define SPEC(spec_name, LIST, schema, st)                                          \
+	static const struct json_field spec_name##_fields[] = { LIST(FIELD, st) }; \
+	static const char *const spec_name##_docs[] = { LIST(DOC, st) };           \
+	const struct input spec_name##_spec = {                                    \
+		(schema),	   spec_name##_fields,                             \
+		spec_name##_docs,  ARRAY_SIZE(spec_name##_fields),                 \
+		sizeof(struct st),                                                 \
 	};
 
 #define X(name, LIST, schema) SPEC(name, LIST, schema, name)
@@ -122,19 +124,21 @@ static int decode_value(const struct json_field *f, char *value, char *out,
 	BUG("%s cannot be a query parameter", f->key);
 }
 
-static int decode_pair(TALLOC_CTX *ctx, const char *pair, size_t n, const struct input *spec,
-		       bool *seen, void *out, struct sb_err *err)
+static int decode_pair(TALLOC_CTX *ctx, const char *pair, size_t n,
+		       const struct input *spec, bool *seen, void *out,
+		       struct sb_err *err)
 {
 	const char *equals = memchr(pair, '=', n);
 	size_t key_len = equals ? (size_t)(equals - pair) : n;
 	char *key = percent_decode(ctx, pair, key_len, true), *value;
 	size_t i = 0;
 
-	value = equals ? percent_decode(ctx, equals + 1, n - key_len - 1, true) :
-			 mem_strdup(ctx, "");
+	value = equals ? percent_decode(ctx, equals + 1, n - key_len - 1, true)
+		       : mem_strdup(ctx, "");
 	if (!key || !value)
-		return sb_err(err, SB_EINVALID,
-			      "The query string is not properly percent-encoded UTF-8 text.");
+		return sb_err(
+			err, SB_EINVALID,
+			"The query string is not properly percent-encoded UTF-8 text.");
 	while (i < spec->n && strcmp(spec->fields[i].key, key) != 0)
 		i++;
 	if (i == spec->n)

@@ -6,33 +6,47 @@
 
 #include "fcgi/app.h"
 
-#define HANDLERS(X)                                                                      \
-	/* plan.c */                                                                     \
-	X(plan_post) X(plan_read)                                                        \
-	/* apply.c */                                                                    \
-	X(apply_post)                                                                    \
-	/* progress.c */                                                                 \
-	X(progress_of_apply) X(progress_of_database)                                     \
-	/* status.c */                                                                   \
-	X(status_read) X(history_read)                                                   \
-	/* logs.c */                                                                     \
-	X(logs_of_apply) X(logs_of_database)                                             \
-	/* databases.c */                                                                \
-	X(databases_read) X(environments_read)                                           \
-	/* pull.c */                                                                     \
-	X(pull_post)                                                                     \
-	/* control.c */                                                                  \
-	X(control_stop) X(control_start) X(control_cancel) X(control_cutover)            \
-	X(control_volume)                                                                \
-	/* locks.c */                                                                    \
-	X(lock_acquire_post) X(lock_release_delete) X(locks_read) X(lock_read)           \
-	/* settings.c */                                                                 \
-	X(settings_read) X(setting_read) X(setting_post)                                 \
-	/* health.c */                                                                   \
-	X(livez_read) X(health_read)                                                     \
-	/* metrics.c */                                                                  \
-	X(metrics_text)                                                                  \
-	/* openapi.c */                                                                  \
+#define HANDLERS(X)             \
+	/* plan.c */            \
+	X(plan_post)            \
+	X(plan_read)            \
+	/* apply.c */           \
+	X(apply_post)           \
+	/* progress.c */        \
+	X(progress_of_apply)    \
+	X(progress_of_database) \
+	/* status.c */          \
+	X(status_read)          \
+	X(history_read)         \
+	/* logs.c */            \
+	X(logs_of_apply)        \
+	X(logs_of_database)     \
+	/* databases.c */       \
+	X(databases_read)       \
+	X(environments_read)    \
+	/* pull.c */            \
+	X(pull_post)            \
+	/* control.c */         \
+	X(control_stop)         \
+	X(control_start)        \
+	X(control_cancel)       \
+	X(control_cutover)      \
+	X(control_volume)       \
+	/* locks.c */           \
+	X(lock_acquire_post)    \
+	X(lock_release_delete)  \
+	X(locks_read)           \
+	X(lock_read)            \
+	/* settings.c */        \
+	X(settings_read)        \
+	X(setting_read)         \
+	X(setting_post)         \
+	/* health.c */          \
+	X(livez_read)           \
+	X(health_read)          \
+	/* metrics.c */         \
+	X(metrics_text)         \
+	/* openapi.c */         \
 	X(openapi_read)
 
 #define X(name) handler_fn name;

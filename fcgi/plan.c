@@ -2,8 +2,8 @@
  * plan.c - POST /api/plan and GET /api/plans/{plan_id}.
  *
  * Planning reads the target and works in a scratch schema of its own there (core/schema);
- * what comes out is stored, also when it has errors, and returned. SQL that is wrong is an
- * outcome (200 with `errors`); a request that is wrong is a 400.
+ * what comes out is stored, also when it has errors, and returned. SQL that is wrong is
+ * an outcome (200 with `errors`); a request that is wrong is a 400.
  *
  * Must never: take a namespace that is not configured, or store a plan without its route.
  */
@@ -17,11 +17,12 @@
 #include "fcgi/plan_data.h"
 #include "fcgi/view.h"
 
-#define FILE_NAME_MAX_BYTES 255
+#define FILE_NAME_MAX_BYTES    255
 #define TARGET_CONNECT_SECONDS 5
-#define TARGET_IO_SECONDS 120
+#define TARGET_IO_SECONDS      120
 
-/* ---- schema_files -------------------------------------------------------------------- */
+/* ---- schema_files --------------------------------------------------------------------
+ */
 
 static char *known_namespaces(TALLOC_CTX *ctx, const struct config_environment *e)
 {
@@ -38,22 +39,27 @@ static int check_file(const char *namespace, const char *name, struct json_objec
 {
 	size_t n = strlen(name);
 
-	if (n == 0 || n > FILE_NAME_MAX_BYTES || strchr(name, '/') || strcmp(name, ".") == 0 ||
-	    strcmp(name, "..") == 0 || check_text("schema_files", name, NULL) < 0)
-		return sb_err(err, SB_EINVALID,
-			      "Field 'schema_files': namespace '%s' has a file named '%.80s'; a "
-			      "name is 1 to %d bytes without '/' or control characters.",
-			      namespace, name, FILE_NAME_MAX_BYTES);
+	if (n == 0 || n > FILE_NAME_MAX_BYTES || strchr(name, '/') ||
+	    strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+	    check_text("schema_files", name, NULL) < 0)
+		return sb_err(
+			err, SB_EINVALID,
+			"Field 'schema_files': namespace '%s' has a file named '%.80s'; a "
+			"name is 1 to %d bytes without '/' or control characters.",
+			namespace, name, FILE_NAME_MAX_BYTES);
 	if (!json_object_is_type(sql, json_type_string))
-		return sb_err(err, SB_EINVALID,
-			      "Field 'schema_files': file '%s' of namespace '%s' must be a string "
-			      "of SQL.",
-			      name, namespace);
-	if (strlen(json_object_get_string(sql)) != (size_t)json_object_get_string_len(sql))
-		return sb_err(err, SB_EINVALID,
-			      "Field 'schema_files': file '%s' of namespace '%s' has a zero byte "
-			      "in it.",
-			      name, namespace);
+		return sb_err(
+			err, SB_EINVALID,
+			"Field 'schema_files': file '%s' of namespace '%s' must be a string "
+			"of SQL.",
+			name, namespace);
+	if (strlen(json_object_get_string(sql)) !=
+	    (size_t)json_object_get_string_len(sql))
+		return sb_err(
+			err, SB_EINVALID,
+			"Field 'schema_files': file '%s' of namespace '%s' has a zero byte "
+			"in it.",
+			name, namespace);
 	return 0;
 }
 
@@ -69,13 +75,14 @@ static int decode_namespace(TALLOC_CTX *ctx, const char *name, struct json_objec
 	    json_object_object_length(value) != 1 ||
 	    !json_object_object_get_ex(value, "files", &list) ||
 	    !json_object_is_type(list, json_type_object))
-		return sb_err(err, SB_EINVALID,
-			      "Field 'schema_files': namespace '%s' must be an object with the one "
-			      "field 'files': {name: SQL}.",
-			      name);
-	files = mem_array(ctx, struct schema_file, (size_t)json_object_object_length(list));
-	json_object_object_foreach(list, file, sql)
-	{
+		return sb_err(
+			err, SB_EINVALID,
+			"Field 'schema_files': namespace '%s' must be an object with the one "
+			"field 'files': {name: SQL}.",
+			name);
+	files = mem_array(ctx, struct schema_file,
+			  (size_t)json_object_object_length(list));
+	json_object_object_foreach (list, file, sql) {
 		if (check_file(name, file, sql, err) < 0)
 			return -1;
 		files[n++] = (struct schema_file){ file, json_object_get_string(sql) };
@@ -97,29 +104,34 @@ static int decode_schema_files(TALLOC_CTX *ctx, struct json_object *map,
 	struct schema_namespace *list;
 	size_t n = 0;
 
+	*out = NULL;
+	*n_out = 0;
 	if (json_object_object_length(map) == 0)
-		return sb_err(err, SB_EINVALID,
-			      "Field 'schema_files' is empty; name a namespace (%s) and all of its "
-			      "files.",
-			      known_namespaces(ctx, e));
-	list = mem_array(ctx, struct schema_namespace, (size_t)json_object_object_length(map));
-	json_object_object_foreach(map, key, value)
-	{
+		return sb_err(
+			err, SB_EINVALID,
+			"Field 'schema_files' is empty; name a namespace (%s) and all of its "
+			"files.",
+			known_namespaces(ctx, e));
+	list = mem_array(ctx, struct schema_namespace,
+			 (size_t)json_object_object_length(map));
+	json_object_object_foreach (map, key, value) {
 		struct schema_namespace *ns = &list[n];
 
 		ns->name = lower_case(ctx, key);
 		ns->schema = config_schema(e, ns->name);
 		if (!ns->schema)
-			return sb_err(err, SB_EINVALID,
-				      "Field 'schema_files': there is no namespace '%.100s' here. "
-				      "Configured are: %s.",
-				      key, known_namespaces(ctx, e));
+			return sb_err(
+				err, SB_EINVALID,
+				"Field 'schema_files': there is no namespace '%.100s' here. "
+				"Configured are: %s.",
+				key, known_namespaces(ctx, e));
 		for (size_t i = 0; i < n; i++)
 			if (strcmp(list[i].name, ns->name) == 0)
-				return sb_err(err, SB_EINVALID,
-					      "Field 'schema_files': namespace '%s' is given twice, "
-					      "in different spellings.",
-					      ns->name);
+				return sb_err(
+					err, SB_EINVALID,
+					"Field 'schema_files': namespace '%s' is given twice, "
+					"in different spellings.",
+					ns->name);
 		if (decode_namespace(ctx, ns->name, value, ns, err) < 0)
 			return -1;
 		n++;
@@ -129,7 +141,8 @@ static int decode_schema_files(TALLOC_CTX *ctx, struct json_object *map,
 	return 0;
 }
 
-static char *render_schema_files(TALLOC_CTX *ctx, const struct schema_namespace *list, size_t n)
+static char *render_schema_files(TALLOC_CTX *ctx, const struct schema_namespace *list,
+				 size_t n)
 {
 	struct json_object *root = js_object();
 
@@ -144,10 +157,12 @@ static char *render_schema_files(TALLOC_CTX *ctx, const struct schema_namespace 
 	return js_render(ctx, root);
 }
 
-/* ---- handlers ------------------------------------------------------------------------ */
+/* ---- handlers ------------------------------------------------------------------------
+ */
 
 static int make_plan(const struct request *req, const struct app_target *target,
-		     struct schema_plan **outcome, char **schema_files, struct sb_err *err)
+		     struct schema_plan **outcome, char **schema_files,
+		     struct sb_err *err)
 {
 	const struct plan_input *in = req->body;
 	struct db_params params =
@@ -157,8 +172,8 @@ static int make_plan(const struct request *req, const struct app_target *target,
 	struct schema_namespace *namespaces;
 	size_t n;
 
-	if (decode_schema_files(req->ctx, in->schema_files, target->environment, &namespaces, &n,
-				err) < 0)
+	if (decode_schema_files(req->ctx, in->schema_files, target->environment,
+				&namespaces, &n, err) < 0)
 		return -1;
 	*schema_files = render_schema_files(req->ctx, namespaces, n);
 	return schema_plan(req->ctx, &params, namespaces, n, &options, outcome, err);
@@ -175,8 +190,8 @@ int plan_post(struct app *app, const struct request *req, struct reply *reply,
 
 	if (check_text("repository", in->repository, err) < 0 ||
 	    check_text("head_sha", in->head_sha, err) < 0 ||
-	    app_target(app, req->ctx, in->database, in->environment, in->type, in->deployment,
-		       in->target, &target, err) < 0 ||
+	    app_target(app, req->ctx, in->database, in->environment, in->type,
+		       in->deployment, in->target, &target, err) < 0 ||
 	    make_plan(req, &target, &outcome, &plan.schema_files, err) < 0)
 		return -1;
 
@@ -191,6 +206,8 @@ int plan_post(struct app *app, const struct request *req, struct reply *reply,
 	plan.head_sha = mem_strdup(req->ctx, in->head_sha ? in->head_sha : "");
 	plan.pull_request = in->pull_request;
 	plan.plan_data = plan_data_render(req->ctx, outcome);
+	plan.n_changes = (int)outcome->n_changes;
+	plan.n_errors = (int)outcome->n_errors;
 	if (app_storage(app, req, &db, err) < 0 || plan_insert(db, &plan, err) < 0)
 		return -1;
 
@@ -215,9 +232,10 @@ int plan_read(struct app *app, const struct request *req, struct reply *reply,
 	if (rc < 0)
 		return -1;
 	if (rc == 0)
-		return sb_err(err, SB_ENOTFOUND,
-			      "There is no plan '%.100s'. Plan again with POST /api/plan.",
-			      req->params[0]);
+		return sb_err(
+			err, SB_ENOTFOUND,
+			"There is no plan '%.100s'. Plan again with POST /api/plan.",
+			req->params[0]);
 	if (plan_data_parse(req->ctx, plan->plan_data, &outcome, err) < 0)
 		return -1;
 	return reply_json(reply, 200, view_plan(plan, outcome));

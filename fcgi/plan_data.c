@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-/* ---- writing ------------------------------------------------------------------------ */
+/* ---- writing ------------------------------------------------------------------------
+ */
 
 struct json_object *plan_change_json(const struct schema_change *c)
 {
@@ -70,7 +71,8 @@ char *plan_data_render(TALLOC_CTX *ctx, const struct schema_plan *plan)
 	return js_render(ctx, root);
 }
 
-/* ---- reading ------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------------------
+ */
 
 /* The strings stay where json-c has them, and that belongs to the caller's ctx. */
 static const char *text(struct json_object *o, const char *key)
@@ -84,7 +86,8 @@ static int64_t number(struct json_object *o, const char *key)
 {
 	struct json_object *value;
 
-	return json_object_object_get_ex(o, key, &value) ? json_object_get_int64(value) : -1;
+	return json_object_object_get_ex(o, key, &value) ? json_object_get_int64(value)
+							 : -1;
 }
 
 static struct json_object *list(struct json_object *root, const char *key, size_t *n)
@@ -152,14 +155,17 @@ int plan_data_parse(TALLOC_CTX *ctx, const char *data, struct schema_plan **out,
 	for (size_t i = 0; i < plan->n_lint; i++) {
 		struct json_object *from = json_object_array_get_idx(lint, i);
 
-		l[i] = (struct schema_lint){ text(from, "message"), text(from, "table"),
-					     text(from, "column"),  text(from, "linter"),
-					     text(from, "severity"), text(from, "fix_type") };
+		l[i] = (struct schema_lint){
+			text(from, "message"),	text(from, "table"),
+			text(from, "column"),	text(from, "linter"),
+			text(from, "severity"), text(from, "fix_type")
+		};
 	}
 	for (size_t i = 0; i < plan->n_originals; i++) {
 		struct json_object *from = json_object_array_get_idx(originals, i);
 
-		o[i] = (struct schema_original){ text(from, "namespace"), text(from, "table"),
+		o[i] = (struct schema_original){ text(from, "namespace"),
+						 text(from, "table"),
 						 text(from, "create_sql") };
 	}
 	for (size_t i = 0; i < plan->n_errors; i++)

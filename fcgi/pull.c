@@ -1,5 +1,6 @@
 /*
- * pull.c - POST /api/pull: the live schema as files, in the form that POST /api/plan takes.
+ * pull.c - POST /api/pull: the live schema as files, in the form that POST /api/plan
+ * takes.
  *
  * A read, although a POST: it changes nothing anywhere.
  */
@@ -10,7 +11,7 @@
 #include "fcgi/handlers.h"
 
 #define TARGET_CONNECT_SECONDS 5
-#define TARGET_IO_SECONDS 60
+#define TARGET_IO_SECONDS      60
 
 /*
  * The file for a table. Its name is the table's, with what cannot stand in a file's name
@@ -24,7 +25,8 @@ static char *file_name(TALLOC_CTX *ctx, const char *table)
 	for (const char *p = table; *p; p++) {
 		unsigned char c = (unsigned char)*p;
 
-		if (c < 0x20 || c == 0x7f || strchr("/\\%", c) || (c == '.' && p == table))
+		if (c < 0x20 || c == 0x7f || strchr("/\\%", c) ||
+		    (c == '.' && p == table))
 			buf_printf(&b, "%%%02X", (unsigned)c);
 		else
 			buf_char(&b, *p);
@@ -76,9 +78,10 @@ static int check_namespaces(struct json_object *list, const struct request *req,
 			return sb_err(err, SB_EINVALID,
 				      "Field 'namespaces' must be an array of strings.");
 		if (!config_schema(e, lower_case(req->ctx, json_object_get_string(name))))
-			return sb_err(err, SB_EINVALID,
-				      "Field 'namespaces': there is no namespace '%.100s' here.",
-				      json_object_get_string(name));
+			return sb_err(
+				err, SB_EINVALID,
+				"Field 'namespaces': there is no namespace '%.100s' here.",
+				json_object_get_string(name));
 	}
 	return 0;
 }
@@ -93,8 +96,8 @@ int pull_post(struct app *app, const struct request *req, struct reply *reply,
 	struct db_params params;
 	struct db *db;
 
-	if (app_target(app, req->ctx, in->database, in->environment, in->type, in->deployment,
-		       in->target, &target, err) < 0)
+	if (app_target(app, req->ctx, in->database, in->environment, in->type,
+		       in->deployment, in->target, &target, err) < 0)
 		return -1;
 	e = target.environment;
 	if (check_namespaces(in->namespaces, req, e, err) < 0)

@@ -74,9 +74,9 @@ void reply_error(struct reply *reply, const struct sb_err *err)
 	for (size_t i = 0; i < ARRAY_SIZE(advice); i++) {
 		if (advice[i].code != err->code)
 			continue;
-		text = advice[i].instead ?
-			       mem_strdup(reply->ctx, advice[i].text) :
-			       mem_printf(reply->ctx, "%s %s", text, advice[i].text);
+		text = advice[i].instead
+			       ? mem_strdup(reply->ctx, advice[i].text)
+			       : mem_printf(reply->ctx, "%s %s", text, advice[i].text);
 	}
 	js_str(object, "error", text);
 	js_str(object, "error_code", err_wire_code(err->code));
@@ -134,7 +134,8 @@ char *reply_head(const struct reply *reply, const struct request *req)
 		buf_printf(&b, "Content-Type: %s\r\nContent-Length: %zu\r\n",
 			   reply->content_type, reply->len);
 	if (reply->etag)
-		buf_printf(&b, "ETag: %s\r\nCache-Control: private, no-cache\r\n", reply->etag);
+		buf_printf(&b, "ETag: %s\r\nCache-Control: private, no-cache\r\n",
+			   reply->etag);
 	else
 		buf_str(&b, "Cache-Control: no-store\r\n");
 	if (reply->allow)

@@ -1,9 +1,9 @@
 /*
  * reply.h - one HTTP reply: what a handler fills and dispatch.c sends.
  *
- * Every reply is JSON but /metrics. Errors are {error, error_code}, made from an sb_err in
- * one place, which also decides what a client may be shown: our storage and our own bugs
- * are described in general words, and the log has the rest under the request's id.
+ * Every reply is JSON but /metrics. Errors are {error, error_code}, made from an sb_err
+ * in one place, which also decides what a client may be shown: our storage and our own
+ * bugs are described in general words, and the log has the rest under the request's id.
  */
 #ifndef SB_FCGI_REPLY_H
 #define SB_FCGI_REPLY_H
@@ -27,14 +27,14 @@ int reply_json(struct reply *reply, int status, struct json_object *object);
 int reply_text(struct reply *reply, const char *content_type, char *text);
 
 /*
- * Answer with an error: its status, its code, its sentence with what to do next. A handler
- * that wants to add to the object finds it in reply->json.
+ * Answer with an error: its status, its code, its sentence with what to do next. A
+ * handler that wants to add to the object finds it in reply->json.
  */
 void reply_error(struct reply *reply, const struct sb_err *err);
 
 /*
- * Finish: render the object, give a 200 to a GET an ETag of its content where it has none,
- * and turn it into a 304 when the client has it already.
+ * Finish: render the object, give a 200 to a GET an ETag of its content where it has
+ * none, and turn it into a 304 when the client has it already.
  */
 void reply_finish(struct reply *reply, const struct request *req);
 

@@ -12,12 +12,11 @@
 #include "core/base/id.h"
 
 #define SEGMENT_MAX_BYTES 255
-#define FIRST_READ 16384
+#define FIRST_READ	  16384
 
-static const char *const method_names[] = {
-	[METHOD_OTHER] = "",
+static const char *const method_names[] = { [METHOD_OTHER] = "",
 #define X(name) [METHOD_##name] = #name,
-	METHODS(X)
+					    METHODS(X)
 #undef X
 };
 
@@ -42,7 +41,8 @@ static void read_id(struct request *req)
 	size_t n = given ? strlen(given) : 0;
 
 	if (n == 0 || n > 64 ||
-	    strspn(given, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
+	    strspn(given,
+		   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
 		    n)
 		given = id_new(req->ctx, "req");
 	req->id = given;
@@ -70,7 +70,8 @@ static int read_path(struct request *req, struct sb_err *err)
 	size_t len = p ? strcspn(p, "?#") : 0, used = 0;
 
 	if (len == 0 || p[0] != '/')
-		return sb_err(err, SB_EINVALID, "The request's path does not begin with '/'.");
+		return sb_err(err, SB_EINVALID,
+			      "The request's path does not begin with '/'.");
 	while (used < len) {
 		size_t n;
 		char *segment;
@@ -79,14 +80,16 @@ static int read_path(struct request *req, struct sb_err *err)
 		n = strcspn(p + used, "/?#");
 		if (n > len - used)
 			n = len - used;
-		if (n > (size_t)3 * SEGMENT_MAX_BYTES || req->n_segments == PATH_MAX_SEGMENTS)
-			return sb_err(err, SB_ENOTFOUND, "There is nothing at this address.");
+		if (n > (size_t)3 * SEGMENT_MAX_BYTES ||
+		    req->n_segments == PATH_MAX_SEGMENTS)
+			return sb_err(err, SB_ENOTFOUND, NOTHING_HERE);
 		segment = percent_decode(req->ctx, p + used, n, false);
 		if (!segment || strlen(segment) > SEGMENT_MAX_BYTES)
-			return sb_err(err, SB_EINVALID,
-				      "The path must be percent-encoded UTF-8 text without "
-				      "control characters, at most %d bytes between slashes.",
-				      SEGMENT_MAX_BYTES);
+			return sb_err(
+				err, SB_EINVALID,
+				"The path must be percent-encoded UTF-8 text without "
+				"control characters, at most %d bytes between slashes.",
+				SEGMENT_MAX_BYTES);
 		req->segments[req->n_segments++] = segment;
 		used += n;
 	}
@@ -96,7 +99,9 @@ static int read_path(struct request *req, struct sb_err *err)
 int request_init(struct request *req, TALLOC_CTX *ctx, char **envp, body_reader *reader,
 		 void *source, struct sb_err *err)
 {
-	*req = (struct request){ .ctx = ctx, .envp = envp, .reader = reader, .source = source };
+	*req = (struct request){
+		.ctx = ctx, .envp = envp, .reader = reader, .source = source
+	};
 	read_id(req);
 	read_method(req);
 	return read_path(req, err);
@@ -111,21 +116,25 @@ int request_idempotency_key(struct request *req, struct sb_err *err)
 		if ((unsigned char)key[i] <= 0x20 || (unsigned char)key[i] >= 0x7f)
 			n = 256;
 	if (n > 255)
-		return sb_err(err, SB_EINVALID,
-			      "Idempotency-Key must be 1 to 255 visible ASCII characters.");
+		return sb_err(
+			err, SB_EINVALID,
+			"Idempotency-Key must be 1 to 255 visible ASCII characters.");
 	req->idempotency_key = key;
 	return 0;
 }
 
-int request_decode_query(struct request *req, const struct input *spec, struct sb_err *err)
+int request_decode_query(struct request *req, const struct input *spec,
+			 struct sb_err *err)
 {
 	const char *text = request_param(req, "QUERY_STRING");
 	void *out;
 
 	if (!spec) {
 		if (text)
-			return sb_err(err, SB_EINVALID,
-				      "This address takes no parameters; remove '?%.100s'.", text);
+			return sb_err(
+				err, SB_EINVALID,
+				"This address takes no parameters; remove '?%.100s'.",
+				text);
 		return 0;
 	}
 	out = mem_alloc(req->ctx, spec->size, 1, spec->name);
@@ -150,7 +159,8 @@ static int check_content_type(const struct request *req, struct sb_err *err)
 }
 
 /* The announced length, or -1 when there is none. */
-static int announced_length(const struct request *req, long long *length, struct sb_err *err)
+static int announced_length(const struct request *req, long long *length,
+			    struct sb_err *err)
 {
 	const char *text = request_param(req, "CONTENT_LENGTH");
 
@@ -162,9 +172,10 @@ static int announced_length(const struct request *req, long long *length, struct
 	if (text[strspn(text, "0123456789")] != '\0' || errno != 0)
 		return sb_err(err, SB_EINVALID, "Content-Length is not a number.");
 	if (*length > BODY_MAX)
-		return sb_err(err, SB_ETOOLARGE,
-			      "The body is larger than %d MiB. Plan fewer schema files at a time.",
-			      BODY_MAX >> 20);
+		return sb_err(
+			err, SB_ETOOLARGE,
+			"The body is larger than %d MiB. Plan fewer schema files at a time.",
+			BODY_MAX >> 20);
 	return 0;
 }
 
@@ -174,6 +185,8 @@ static int read_body(struct request *req, char **out, size_t *len, struct sb_err
 	size_t room, got = 0;
 	char *bytes;
 
+	*out = NULL;
+	*len = 0;
 	if (announced_length(req, &announced, err) < 0)
 		return -1;
 	/* One byte more than there may be, to notice if there is. */
@@ -187,13 +200,15 @@ static int read_body(struct request *req, char **out, size_t *len, struct sb_err
 		bytes = mem_grow(req->ctx, bytes, char, room + 1);
 	}
 	if (announced >= 0 && got != (size_t)announced)
-		return sb_err(err, SB_EINVALID,
-			      "The body does not have the %lld bytes that Content-Length says.",
-			      announced);
+		return sb_err(
+			err, SB_EINVALID,
+			"The body does not have the %lld bytes that Content-Length says.",
+			announced);
 	if (got > BODY_MAX)
-		return sb_err(err, SB_ETOOLARGE,
-			      "The body is larger than %d MiB. Plan fewer schema files at a time.",
-			      BODY_MAX >> 20);
+		return sb_err(
+			err, SB_ETOOLARGE,
+			"The body is larger than %d MiB. Plan fewer schema files at a time.",
+			BODY_MAX >> 20);
 	bytes[got] = '\0';
 	*out = bytes;
 	*len = got;
@@ -215,10 +230,11 @@ int request_decode_body(struct request *req, const struct input *spec, struct sb
 	if (len == 0 && req->method == METHOD_DELETE)
 		return 0;
 	if (len == 0)
-		return sb_err(err, SB_EINVALID,
-			      "The body is missing: send a JSON object with the fields of %s "
-			      "(GET /api/openapi.json).",
-			      spec->name);
+		return sb_err(
+			err, SB_EINVALID,
+			"The body is missing: send a JSON object with the fields of %s "
+			"(GET /api/openapi.json).",
+			spec->name);
 	if (check_content_type(req, err) < 0)
 		return -1;
 	rc = json_parse(req->ctx, text, len, &object, err);

@@ -13,11 +13,18 @@
 #include "core/base/config.h"
 #include "fcgi/fields.h"
 
-#define BODY_MAX (4 * 1024 * 1024)
+#define BODY_MAX	  (4 * 1024 * 1024)
 #define PATH_MAX_SEGMENTS 8
-#define ROUTE_MAX_PARAMS 2
+#define ROUTE_MAX_PARAMS  2
 
-#define METHODS(X) X(GET) X(POST) X(DELETE)
+/* The sentence of a 404 for an address. */
+#define NOTHING_HERE \
+	"There is nothing at this address. GET /api/openapi.json describes what there is."
+
+#define METHODS(X) \
+	X(GET)     \
+	X(POST)    \
+	X(DELETE)
 enum method {
 	METHOD_OTHER,
 #define X(name) METHOD_##name,
@@ -37,7 +44,7 @@ struct request {
 	body_reader *reader;
 	void *source;
 
-	const char *id; /* the request's id, on the reply and in the log */
+	const char *id;	    /* the request's id, on the reply and in the log */
 	enum method method; /* HEAD is GET with `head` */
 	bool head;
 	char *segments[PATH_MAX_SEGMENTS]; /* decoded; "/a/b" is { "a", "b" } */
@@ -51,7 +58,8 @@ struct request {
 	const void *body; /* the struct of route->body; NULL when a DELETE has none */
 };
 
-/* Method, path and request id. SB_EINVALID for a path that cannot be; the id is set anyway. */
+/* Method, path and request id. SB_EINVALID for a path that cannot be; the id is set
+ * anyway. */
 int request_init(struct request *req, TALLOC_CTX *ctx, char **envp, body_reader *reader,
 		 void *source, struct sb_err *err) MUST_CHECK;
 
@@ -62,10 +70,10 @@ const char *request_param(const struct request *req, const char *name);
 int request_idempotency_key(struct request *req, struct sb_err *err) MUST_CHECK;
 
 /* Decode the query string and the body as the route wants them. */
-int request_decode_query(struct request *req, const struct input *spec, struct sb_err *err)
-	MUST_CHECK;
-int request_decode_body(struct request *req, const struct input *spec, struct sb_err *err)
-	MUST_CHECK;
+int request_decode_query(struct request *req, const struct input *spec,
+			 struct sb_err *err) MUST_CHECK;
+int request_decode_body(struct request *req, const struct input *spec,
+			struct sb_err *err) MUST_CHECK;
 
 /* Does If-None-Match name this ETag (weak comparison)? */
 bool request_matches_etag(const struct request *req, const char *etag);

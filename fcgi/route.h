@@ -1,8 +1,8 @@
 /*
  * route.h - the table of everything this application answers.
  *
- * routes.c is the only place that maps an address to a handler, its access, its fields and
- * the shape of its reply; the OpenAPI document is made from the same rows.
+ * routes.c is the only place that maps an address to a handler, its access, its fields
+ * and the shape of its reply; the OpenAPI document is made from the same rows.
  */
 #ifndef SB_FCGI_ROUTE_H
 #define SB_FCGI_ROUTE_H
@@ -31,8 +31,8 @@ extern const struct route routes[];
 extern const size_t n_routes;
 
 /*
- * The route of a request, its {…} segments in req->params. SB_ENOTFOUND, or SB_EMETHOD with
- * *allow set ("GET, HEAD, POST") when the address takes other methods.
+ * The route of a request, its {…} segments in req->params. SB_ENOTFOUND, or SB_EMETHOD
+ * with *allow set ("GET, HEAD, POST") when the address takes other methods.
  */
 int route_find(struct request *req, const char **allow, struct sb_err *err) MUST_CHECK;
 

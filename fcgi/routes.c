@@ -7,8 +7,11 @@
 #include "fcgi/handlers.h"
 #include "fcgi/route.h"
 
-#define R(method, path, access, handler, body, query, reply, summary)                    \
-	{ METHOD_##method, path, ACCESS_##access, handler, body, query, reply, summary }
+#define R(method, path, access, handler, body, query, reply, summary)                \
+	{                                                                            \
+		METHOD_##method, path, ACCESS_##access, handler, body, query, reply, \
+			summary                                                      \
+	}
 
 /* clang-format off */
 const struct route routes[] = {
@@ -119,13 +122,15 @@ int route_find(struct request *req, const char **allow, struct sb_err *err)
 			return 0;
 		}
 		buf_printf(&methods, "%s%s", methods.len > 0 ? ", " : "",
-			   routes[i].method == METHOD_GET ? "GET, HEAD" :
-							    method_name(routes[i].method));
+			   routes[i].method == METHOD_GET
+				   ? "GET, HEAD"
+				   : method_name(routes[i].method));
 	}
 	if (methods.len == 0)
-		return sb_err(err, SB_ENOTFOUND,
-			      "There is nothing at this address. GET /api/openapi.json describes "
-			      "what there is.");
+		return sb_err(
+			err, SB_ENOTFOUND,
+			"There is nothing at this address. GET /api/openapi.json describes "
+			"what there is.");
 	*allow = methods.data;
 	return sb_err(err, SB_EMETHOD, "This address takes %s.", methods.data);
 }

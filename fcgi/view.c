@@ -32,7 +32,8 @@ struct json_object *view_options(TALLOC_CTX *ctx, const char *options)
 	return js_object();
 }
 
-/* ---- plans --------------------------------------------------------------------------- */
+/* ---- plans ---------------------------------------------------------------------------
+ */
 
 static struct json_object *namespace_changes(const struct schema_plan *outcome,
 					     const char *namespace)
@@ -90,7 +91,8 @@ struct json_object *view_plan(const struct plan *plan, const struct schema_plan 
 	return o;
 }
 
-/* ---- progress ------------------------------------------------------------------------ */
+/* ---- progress ------------------------------------------------------------------------
+ */
 
 static struct json_object *operation_json(const struct operation *op)
 {
@@ -108,16 +110,16 @@ static struct json_object *operation_json(const struct operation *op)
 }
 
 /* An estimate of the total can be too low: never more than all. */
-static int percent_of(const struct task *t)
+static int64_t percent_of(const struct task *t)
 {
 	if (t->state == STATE_COMPLETED)
 		return 100;
 	if (t->percent >= 0)
 		return t->percent > 100 ? 100 : t->percent;
 	if (t->rows_copied >= 0 && t->rows_total > 0)
-		return t->rows_copied >= t->rows_total ?
-			       100 :
-			       (int)(t->rows_copied * 100 / t->rows_total);
+		return t->rows_copied >= t->rows_total
+			       ? 100
+			       : t->rows_copied * 100 / t->rows_total;
 	return -1;
 }
 
@@ -211,7 +213,8 @@ static void apply_origin(struct json_object *o, const struct apply *a)
 struct json_object *view_progress(TALLOC_CTX *ctx, const struct apply_bundle *bundle)
 {
 	const struct apply *a = bundle->apply;
-	struct json_object *o = js_object(), *operations = js_array(), *tables = js_array();
+	struct json_object *o = js_object(), *operations = js_array(),
+			   *tables = js_array();
 
 	for (size_t i = 0; i < bundle->n_operations; i++)
 		js_push(operations, operation_json(&bundle->operations[i]));
@@ -236,7 +239,8 @@ struct json_object *view_progress(TALLOC_CTX *ctx, const struct apply_bundle *bu
 	return o;
 }
 
-/* ---- lists --------------------------------------------------------------------------- */
+/* ---- lists ---------------------------------------------------------------------------
+ */
 
 static char *clamp(TALLOC_CTX *ctx, const char *text)
 {
@@ -272,7 +276,6 @@ struct json_object *view_history_entry(const struct apply *a)
 	struct json_object *o = js_object();
 
 	apply_head(o, a);
-	js_str(o, "plan_id", a->plan_id);
 	apply_origin(o, a);
 	apply_times(o, a);
 	str_if_any(o, "error_code", error_code_of(a));

@@ -71,7 +71,8 @@ int json_parse(TALLOC_CTX *ctx, const char *text, size_t len, struct json_object
 	tok = json_tokener_new_ex(MAX_DEPTH);
 	if (!tok)
 		BUG("out of memory");
-	json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8 |
+					JSON_TOKENER_ALLOW_TRAILING_CHARS);
 	object = json_tokener_parse_ex(tok, text, (int)len);
 	result = json_tokener_get_error(tok);
 	end = json_tokener_get_parse_end(tok);

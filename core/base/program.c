@@ -54,7 +54,7 @@ static void fill_table(const struct program *p, struct option *table)
 
 int program_fail(const char *event, const struct sb_err *err)
 {
-	log_err(LOG_ERROR, event, err, "%s", err->msg);
+	log_err(LOG_ERROR, event, err, "cannot go on");
 	return err_exit_code(err->code);
 }
 

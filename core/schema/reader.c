@@ -435,7 +435,7 @@ static void read_option(struct table *t, const char *name, const char *value)
 	else if (strcmp(name, "COLLATE") == 0)
 		t->collation = value;
 	else if (strcmp(name, "ROW_FORMAT") == 0)
-		t->row_format = value;
+		t->row_format = t->row_format_printed = value;
 	else
 		t->settings[t->n_settings++] = (struct table_setting){ name, value };
 }
@@ -497,7 +497,8 @@ int table_read(TALLOC_CTX *ctx, const char *show_create, struct table **out,
 	size_t close;
 
 	*out = NULL;
-	t->engine = t->charset = t->collation = t->row_format = "";
+	t->engine = t->charset = t->collation = "";
+	t->row_format = t->row_format_printed = "";
 	if (tokenize(t, show_create, &t->tokens, err) < 0)
 		goto fail;
 	t->create_sql = without_counter(t, show_create);

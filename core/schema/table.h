@@ -76,7 +76,8 @@ struct table {
 	size_t n_settings;
 	const char *partitioning; /* "" = none */
 	const char *engine, *charset, *collation;
-	const char *row_format; /* in effect: "Dynamic"; "" = not known */
+	const char *row_format_printed; /* "" = not named */
+	const char *row_format;		/* in effect: "Dynamic" */
 };
 
 /*

@@ -94,26 +94,35 @@ static int refuse_applied(TALLOC_CTX *tmp, struct db *db, const struct apply_new
 		      r->plan->plan_id, done.a);
 }
 
-/* A duplicate key of the INSERT: by whom? Returns as apply_create(). */
-static int explain_duplicate(TALLOC_CTX *ctx, struct db *db, const struct apply_new *r,
-			     char **apply_id, struct sb_err *err)
+/* -1 with SB_EACTIVE when an apply of this database and environment is active. */
+static int refuse_active(TALLOC_CTX *tmp, struct db *db, const struct apply_new *r,
+			 struct sb_err *err)
 {
-	char *key = mem_printf(ctx, "%s/%s", r->plan->environment, r->plan->database);
+	char *key = mem_printf(tmp, "%s/%s", r->plan->environment, r->plan->database);
 	struct pair active;
-	int rc = replayed(ctx, db, r, apply_id, err);
+	int rc = db_one(tmp, db, AP_ACTIVE, BIND(key), pair_columns, 2, &active, err);
 
-	if (rc != 0)
-		return rc < 0 ? -1 : 0;
-	rc = db_one(ctx, db, AP_ACTIVE, BIND(key), pair_columns, 2, &active, err);
-	if (rc < 0)
-		return -1;
-	if (rc == 0)
-		return sb_err(err, SB_EACTIVE,
-			      "Another apply for %s was active a moment ago; try again.", key);
+	if (rc <= 0)
+		return rc;
 	return sb_err(err, SB_EACTIVE,
 		      "Apply %s (%s) is active for database '%s' in '%s'; wait for it, or stop or "
 		      "cancel it first.",
 		      active.a, active.b, r->plan->database, r->plan->environment);
+}
+
+/* A duplicate key of the INSERT: by whom? Returns as apply_create(). */
+static int explain_duplicate(TALLOC_CTX *ctx, struct db *db, const struct apply_new *r,
+			     char **apply_id, struct sb_err *err)
+{
+	int rc = replayed(ctx, db, r, apply_id, err);
+
+	if (rc != 0)
+		return rc < 0 ? -1 : 0;
+	if (refuse_active(ctx, db, r, err) < 0)
+		return -1;
+	return sb_err(err, SB_EACTIVE,
+		      "Another apply for '%s' in '%s' was active a moment ago; try again.",
+		      r->plan->database, r->plan->environment);
 }
 
 static int insert_tasks(TALLOC_CTX *tmp, struct db *db, const struct apply_new *r,
@@ -161,6 +170,29 @@ static int insert_all(TALLOC_CTX *tmp, struct db *db, const struct apply_new *r,
 		    err) < 0)
 		return -1;
 	return 0;
+}
+
+int apply_precheck(TALLOC_CTX *ctx, struct db *db, const struct apply_new *request,
+		   char **apply_id, struct sb_err *err)
+{
+	TALLOC_CTX *tmp = mem_ctx(ctx, "apply_precheck");
+	char *earlier = NULL;
+	int rc;
+
+	*apply_id = NULL;
+	rc = replayed(tmp, db, request, &earlier, err);
+	if (rc == 1)
+		*apply_id = mem_strdup(ctx, earlier);
+	if (rc != 0)
+		rc = rc < 0 ? -1 : 0;
+	else if (refuse_active(tmp, db, request, err) < 0 ||
+		 refuse_locked(tmp, db, request, err) < 0 ||
+		 refuse_applied(tmp, db, request, err) < 0)
+		rc = -1;
+	else
+		rc = 1;
+	talloc_free(tmp);
+	return rc;
 }
 
 int apply_create(TALLOC_CTX *ctx, struct db *db, const struct apply_new *request,

@@ -84,7 +84,7 @@ static int count(struct db *db, const struct db_stmt *stmt, const struct db_bind
 static int refuse(const struct db *db, const char *what, struct sb_err *err)
 {
 	return sb_err(err, SB_ECONFIG,
-		      "The storage (database '%s') is not what this binary needs: %s. Run "
+		      "The storage (database '%s') is not what this binary needs: %s Run "
 		      "`schemabot-reaper --converge-storage`; if that does not help, the storage "
 		      "belongs to another version of SchemaBot.",
 		      db_params(db)->schema, what);
@@ -112,7 +112,7 @@ static int check(struct db *db, struct sb_err *err)
 			return -1;
 		if (n > 0)
 			continue;
-		snprintf(what, sizeof(what), "%s.%s is missing", relied_on[i].table,
+		snprintf(what, sizeof(what), "%s.%s is missing.", relied_on[i].table,
 			 relied_on[i].name);
 		return refuse(db, what, err);
 	}

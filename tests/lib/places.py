@@ -34,7 +34,10 @@ def build_dir(name: str = "") -> Path:
 
 
 def scratch_dir() -> Path:
-    """Short, private to this user, for the directories of test stacks."""
+    """Short, private to this user, for the directories of test stacks. tests/run gives each
+    of its runs one of its own."""
+    if os.environ.get("SB_SCRATCH"):
+        return Path(os.environ["SB_SCRATCH"])
     path = Path(tempfile.gettempdir()) / f"sbt-{os.geteuid()}"
     path.mkdir(mode=0o755, exist_ok=True)
     return path

@@ -35,6 +35,10 @@ class StackError(Exception):
     """Something a person has to put right; the text says what."""
 
 
+class Refused(StackError):
+    """Nothing was started: what was asked for cannot be."""
+
+
 class Stack:
     """The stack below `directory`, running or not."""
 
@@ -81,8 +85,8 @@ class Stack:
         self._prepare(flavor, extra_conf, env or {})
         missing = [b for b in BINARIES if not (self.bin / b).exists()]
         if missing:
-            raise StackError(f"{self.bin}/{missing[0]} does not exist; build it: "
-                             f"make VARIANT={self.state['variant']} all")
+            raise Refused(f"{self.bin}/{missing[0]} does not exist; build it: "
+                          f"make VARIANT={self.state['variant']} all")
         try:
             locks = self._reserve("db_port", "http_port", "metrics_port")
             self._start_server(locks)
@@ -109,19 +113,19 @@ class Stack:
 
     def _prepare(self, flavor: str, extra_conf: str, env: dict) -> None:
         if len(str(self.dir)) > places.LONGEST_STACK_DIR:
-            raise StackError(f"{self.dir} is too long for the sockets in it: take a path of at "
-                             f"most {places.LONGEST_STACK_DIR} bytes")
+            raise Refused(f"{self.dir} is too long for the sockets in it: take a path of at "
+                          f"most {places.LONGEST_STACK_DIR} bytes")
         if self.state.get("flavor", flavor) != flavor:
-            raise StackError(f"{self.dir} holds a {self.state['flavor']} stack; start it as "
-                             "that or take another directory")
+            raise Refused(f"{self.dir} holds a {self.state['flavor']} stack; start it as "
+                          "that or take another directory")
         if self.dir.exists() and not self.state and any(self.dir.iterdir()):
-            raise StackError(f"{self.dir} is not empty and holds no stack; take another one")
+            raise Refused(f"{self.dir} is not empty and holds no stack; take another one")
         running = [n for n in self.ledger.names() if self.ledger.alive(n)]
         if running or procs.marked(self.dir):
-            raise StackError(f"a stack runs in {self.dir} already; "
-                             f"end it with: tests/stack stop {shlex.quote(str(self.dir))}")
-        self.dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+            raise Refused(f"a stack runs in {self.dir} already; "
+                          f"end it with: tests/stack stop {shlex.quote(str(self.dir))}")
         _check_reachable(self.dir)
+        self.dir.mkdir(mode=0o755, parents=True, exist_ok=True)
         for name in ("logs", "run", "secrets", "nginx", "pids"):
             (self.dir / name).mkdir(mode=0o755, exist_ok=True)
         for name in ("admin_password", "storage_password", "target_password", "write_token",
@@ -384,6 +388,6 @@ def _check_reachable(directory: Path) -> None:
     if not places.IS_ROOT:
         return
     for parent in (directory, *directory.parents):
-        if not parent.stat().st_mode & 0o001:
-            raise StackError(f"{parent} is closed to other users, and the servers run as "
-                             "mysql and www-data: take a directory elsewhere")
+        if parent.exists() and not parent.stat().st_mode & 0o001:
+            raise Refused(f"{parent} is closed to other users, and the servers run as "
+                          "mysql and www-data: take a directory elsewhere")

@@ -1,0 +1,247 @@
+/*
+ * load.c - files into a scratch schema; see load.h.
+ *
+ * The number of tables in the scratch schema afterwards must be the number of statements
+ * that were sent: a file can neither hide another's table nor add one.
+ */
+#include "core/schema/load.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/fault.h"
+#include "core/schema/allow.h"
+
+struct loaded { /* one file */
+	const struct schema_file *file;
+	char *table;
+	struct tokens tokens;
+	struct table *live; /* says the same */
+	bool refused;
+};
+
+struct loader {
+	const struct schema_namespace *ns;
+	const struct schema_view *live;
+	struct db *work, *keeper;
+	struct text_list *errors;
+	struct lint_list *lint;
+	struct loaded *files;
+	struct desired *out;
+};
+
+void text_add(struct text_list *list, const char *fmt, ...)
+{
+	va_list ap;
+
+	list->v = mem_grow(list->ctx, list->v, const char *, list->n + 1);
+	va_start(ap, fmt);
+	list->v[list->n++] = mem_vprintf(list->ctx, fmt, ap);
+	va_end(ap);
+}
+
+bool is_statement_fault(const struct sb_err *err)
+{
+	switch (db_error_kind(err->db_errno)) {
+	case DB_ERR_DUPLICATE:
+	case DB_ERR_MISSING:
+	case DB_ERR_EXISTS:
+	case DB_ERR_SYNTAX:
+	case DB_ERR_NOT_SUPPORTED:
+	case DB_ERR_OTHER:
+		return true;
+	case DB_ERR_NONE:
+	case DB_ERR_LOST:
+	case DB_ERR_BUSY:
+	case DB_ERR_DENIED:
+	case DB_ERR_KILLED:
+	case DB_ERR_RESOURCE:
+	case DB_ERR_READONLY:
+		break;
+	}
+	return false;
+}
+
+static void refuse(struct loader *l, struct loaded *f, const char *why)
+{
+	text_add(l->errors, "%s/%s: %s", l->ns->name, f->file->name, why);
+	f->refused = true;
+	l->out->failed = true;
+}
+
+/* ---- before the server sees anything -------------------------------------------------------- */
+
+static bool same_table(const struct loader *l, const char *a, const char *b)
+{
+	return l->live->fold_case ? same_name(a, b) : strcmp(a, b) == 0;
+}
+
+static void check_unique(struct loader *l, struct loaded *f)
+{
+	for (struct loaded *o = l->files; o < f; o++)
+		if (o->table && same_table(l, o->table, f->table)) {
+			refuse(l, f,
+			       mem_printf(l->out,
+					  "table `%s` is already defined in %s; keep one of the "
+					  "two",
+					  f->table, o->file->name));
+			return;
+		}
+}
+
+static void check_no_view(struct loader *l, struct loaded *f)
+{
+	for (size_t i = 0; i < l->live->n_others; i++) {
+		const struct other_object *o = &l->live->others[i];
+
+		if (same_table(l, o->name, f->table)) {
+			refuse(l, f,
+			       mem_printf(l->out,
+					  "`%s` is a %s in the live schema, which SchemaBot does "
+					  "not manage; drop it there or remove this file",
+					  o->name, o->type));
+			return;
+		}
+	}
+}
+
+/* A comment may hold any character, but servers keep some of them as "?" only. */
+static void lint_comments(struct loader *l, const struct loaded *f)
+{
+	for (size_t i = 0; i < f->tokens.n; i++) {
+		const struct token *t = &f->tokens.v[i];
+
+		for (size_t k = 0; t->type == TOKEN_STRING && k < t->len; k++)
+			if ((unsigned char)t->text[k] >= 0xf0) {
+				lint_add(l->lint, "comment_characters", "warning", f->table, "",
+					 "a comment has characters above U+FFFF (such as emoji), "
+					 "which servers store as \"?\"");
+				return;
+			}
+	}
+}
+
+static void check_file(struct loader *l, struct loaded *f)
+{
+	struct sb_err why;
+
+	if (allow_file(l->out, f->file->sql, &f->table, &f->tokens, &why) < 0) {
+		refuse(l, f, why.msg);
+		return;
+	}
+	check_unique(l, f);
+	check_no_view(l, f);
+	lint_comments(l, f);
+	f->live = view_table(l->live, f->table);
+	if (f->live && !allow_same_statement(&f->tokens, &f->live->tokens))
+		f->live = NULL;
+}
+
+/* ---- into the scratch schema ------------------------------------------------------------------ */
+
+/* 0 = done or refused (an entry in errors), -1 = the server's fault. */
+static int create(struct loader *l, struct loaded *f, struct sb_err *err)
+{
+	unsigned limit = db_params(l->work)->io_seconds;
+	int64_t started = clock_ms();
+	struct sb_err why = { 0 };
+
+	if (db_run(l->work, f->file->sql, &why) == 0)
+		return 0;
+	if (is_statement_fault(&why)) {
+		refuse(l, f, scratch_hide(l->out, l->out->scratch, l->ns->name, why.msg));
+		return 0;
+	}
+	if (db_is_lost(l->work) && limit > 0 && clock_ms() - started >= limit * 1000 - 100) {
+		refuse(l, f,
+		       mem_printf(l->out,
+				  "the server did not finish this statement in %u seconds; "
+				  "simplify it",
+				  limit));
+		return 0;
+	}
+	if (err) {
+		*err = why;
+		if (why.code == SB_EAMBIGUOUS) /* nothing but our scratch schema is at stake */
+			err->code = SB_ERETRY;
+	}
+	return sb_err_prefix(err, "%s/%s", l->ns->name, f->file->name);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp((*(struct table *const *)a)->name, (*(struct table *const *)b)->name);
+}
+
+/* The live table where the file says the same, else what the scratch schema has. */
+static int collect(struct loader *l, size_t sent, struct sb_err *err)
+{
+	struct schema_view *view = NULL;
+	struct desired *out = l->out;
+
+	if (sent > 0 && introspect(out, l->work, out->scratch->name, &view, err) < 0)
+		return -1;
+	if (sent > 0 && view->n != sent)
+		return sb_err(err, SB_EENGINE,
+			      "namespace %s: %zu files made %zu tables; check the files for "
+			      "names that differ in case only",
+			      l->ns->name, sent, view->n);
+	out->v = mem_array(out, struct table *, l->ns->n_files + 1);
+	for (size_t i = 0; i < l->ns->n_files; i++) {
+		struct loaded *f = &l->files[i];
+		struct table *t = f->live ? f->live : view_table(view, f->table);
+
+		if (!t)
+			return sb_err(err, SB_EENGINE, "%s/%s: the server made no table `%s`",
+				      l->ns->name, f->file->name, f->table);
+		out->v[out->n++] = t;
+	}
+	qsort(out->v, out->n, sizeof(*out->v), by_name);
+	return 0;
+}
+
+static int load(struct loader *l, struct sb_err *err)
+{
+	size_t sent = 0;
+
+	for (size_t i = 0; i < l->ns->n_files; i++) {
+		l->files[i].file = &l->ns->files[i];
+		check_file(l, &l->files[i]);
+		if (!l->files[i].live && !l->files[i].refused)
+			sent++;
+	}
+	if (sent > 0 && scratch_create(l->out, l->work, l->keeper, l->live->charset,
+				       l->live->collation, &l->out->scratch, err) < 0)
+		return -1;
+	for (size_t i = 0; i < l->ns->n_files; i++) {
+		struct loaded *f = &l->files[i];
+
+		if (f->live || f->refused)
+			continue;
+		if (create(l, f, err) < 0)
+			return -1;
+		if (db_is_lost(l->work))
+			return 0; /* the time limit: an entry in errors */
+	}
+	FAULT("schema.load.created");
+	return l->out->failed ? 0 : collect(l, sent, err);
+}
+
+int load_files(TALLOC_CTX *ctx, struct db *work, struct db *keeper,
+	       const struct schema_namespace *ns, const struct schema_view *live,
+	       struct text_list *errors, struct lint_list *lint, struct desired **out,
+	       struct sb_err *err)
+{
+	struct loader l = { .ns = ns,
+			    .live = live,
+			    .work = work,
+			    .keeper = keeper,
+			    .errors = errors,
+			    .lint = lint,
+			    .out = mem_new(ctx, struct desired) };
+
+	*out = l.out;
+	l.files = mem_array(l.out, struct loaded, ns->n_files + 1);
+	return load(&l, err);
+}

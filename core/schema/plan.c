@@ -1,0 +1,484 @@
+/*
+ * plan.c - the course of a plan: read live, load desired, compare, order, judge, prove.
+ *
+ * See schema.h. Two connections: one reads the live schema and keeps the scratch schemas'
+ * locks, the other executes what comes out of files, so that a statement which never ends
+ * costs only that connection.
+ */
+#include "core/schema/schema.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/fault.h"
+#include "core/base/json.h"
+#include "core/schema/ddl.h"
+#include "core/schema/diff.h"
+#include "core/schema/introspect.h"
+#include "core/schema/lint.h"
+#include "core/schema/load.h"
+#include "core/schema/order.h"
+#include "core/schema/unsafe.h"
+#include "core/schema/verify.h"
+
+#define DEFAULT_IO_SECONDS 30
+#define MAX_FILE_NAME 255
+#define MAX_IDENTIFIER 64
+
+struct change { /* one table that differs */
+	const struct table *live, *desired;
+	struct table_diff *diff; /* both */
+};
+
+struct planner {
+	TALLOC_CTX *tmp, *result;
+	const struct schema_plan_options *options;
+	struct db *live, *work;
+	struct text_list errors;
+	struct lint_list lint;
+	struct schema_change *changes;
+	size_t n_changes;
+	struct schema_original *originals;
+	size_t n_originals;
+};
+
+struct space { /* one namespace while it is planned */
+	TALLOC_CTX *tmp;
+	const struct schema_namespace *ns;
+	struct schema_view *live;
+	struct desired *desired;
+	struct change *changes;
+	size_t n;
+};
+
+/* ---- input ------------------------------------------------------------------------------- */
+
+static bool is_printable(const char *s, size_t max)
+{
+	size_t len = strlen(s);
+
+	if (len == 0 || len > max || !utf8_valid(s, len))
+		return false;
+	for (; *s; s++)
+		if (iscntrl((unsigned char)*s))
+			return false;
+	return true;
+}
+
+static int check_input(const struct schema_namespace *ns, size_t n, struct sb_err *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!is_printable(ns[i].name, 4 * MAX_IDENTIFIER))
+			return sb_err(err, SB_EINVALID,
+				      "schema_files: namespace number %zu has no usable name; "
+				      "use up to %d printable characters",
+				      i + 1, MAX_IDENTIFIER);
+		for (size_t k = 0; k < i; k++)
+			if (strcmp(ns[k].schema, ns[i].schema) == 0)
+				return sb_err(err, SB_EINVALID,
+					      "schema_files: namespaces %s and %s are the same "
+					      "schema `%s`; send one of them",
+					      ns[k].name, ns[i].name, ns[i].schema);
+		for (size_t f = 0; f < ns[i].n_files; f++)
+			if (!is_printable(ns[i].files[f].name, MAX_FILE_NAME))
+				return sb_err(err, SB_EINVALID,
+					      "schema_files.%s: file number %zu has no usable "
+					      "name; use 1 to %d printable characters",
+					      ns[i].name, f + 1, MAX_FILE_NAME);
+	}
+	return 0;
+}
+
+/* ---- connections -------------------------------------------------------------------------- */
+
+/* A setting that the account may lack the right for: only a convenience. */
+static void try_setting(struct db *db, const char *sql)
+{
+	struct sb_err ignored;
+
+	if (db_run(db, sql, &ignored) < 0)
+		return;
+}
+
+/* Own schemas are nobody else's business, so they need not be replicated. */
+static int open_connections(struct planner *p, const struct db_params *target,
+			    struct sb_err *err)
+{
+	struct db_params params = *target;
+
+	params.schema = NULL;
+	if (params.io_seconds == 0)
+		params.io_seconds = DEFAULT_IO_SECONDS;
+	if (db_open(p->tmp, &params, &p->live, err) < 0 ||
+	    db_open(p->tmp, &params, &p->work, err) < 0)
+		return -1;
+	if (db_run(p->live, "SET SESSION lock_wait_timeout = 10, sql_quote_show_create = 1",
+		   err) < 0 ||
+	    db_run(p->work,
+		   "SET SESSION lock_wait_timeout = 10, sql_quote_show_create = 1,"
+		   " foreign_key_checks = 0",
+		   err) < 0)
+		return -1;
+	if (db_flavor(p->live) == DB_MYSQL &&
+	    db_run(p->live, "SET SESSION information_schema_stats_expiry = 0", err) < 0)
+		return -1;
+	try_setting(p->live, "SET SESSION sql_log_bin = 0");
+	try_setting(p->work, "SET SESSION sql_log_bin = 0");
+	return 0;
+}
+
+/* ---- what differs ---------------------------------------------------------------------------- */
+
+
+static void add_change(struct space *s, const struct table *live, const struct table *desired)
+{
+	struct change c = { .live = live, .desired = desired };
+
+	if (live == desired)
+		return;
+	if (live && desired) {
+		c.diff = diff_tables(s->tmp, live, desired);
+		if (c.diff->n == 0 && !c.diff->inexpressible)
+			return;
+	}
+	s->changes[s->n++] = c;
+}
+
+static const struct table *desired_table(const struct space *s, const char *name)
+{
+	for (size_t i = 0; i < s->desired->n; i++)
+		if (s->live->fold_case ? same_name(s->desired->v[i]->name, name) :
+					 strcmp(s->desired->v[i]->name, name) == 0)
+			return s->desired->v[i];
+	return NULL;
+}
+
+/* Which tables of one kind, in the order in which foreign keys allow it. */
+enum kind { CREATED, ALTERED, DROPPED, N_KINDS };
+
+static enum kind kind_of(const struct change *c)
+{
+	return !c->live ? CREATED : c->desired ? ALTERED : DROPPED;
+}
+
+static const struct change *change_of(const struct change *v, size_t n, const struct table *t)
+{
+	for (size_t i = 0; i < n; i++)
+		if (v[i].live == t || v[i].desired == t)
+			return &v[i];
+	BUG("a table that is not in the list");
+}
+
+static void order_kind(struct planner *p, struct space *s, enum kind kind, struct change *out,
+		       size_t *n_out)
+{
+	const struct table **v = mem_array(s->tmp, const struct table *, s->n + 1);
+	const struct table *circle;
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (kind_of(&s->changes[i]) == kind)
+			v[n++] = kind == DROPPED ? s->changes[i].live : s->changes[i].desired;
+	circle = order_by_reference(v, n);
+	if (circle && kind != ALTERED)
+		text_add(&p->errors,
+			 "%s: foreign keys form a circle at table `%s`, so that no order of "
+			 "statements works; make this change in two steps, first without one of "
+			 "the foreign keys",
+			 s->ns->name, circle->name);
+	for (size_t i = 0; i < n; i++)
+		out[(*n_out)++] =
+			*change_of(s->changes, s->n, v[kind == DROPPED ? n - 1 - i : i]);
+}
+
+static void order_changes(struct planner *p, struct space *s)
+{
+	struct change *ordered = mem_array(s->tmp, struct change, s->n + 1);
+	size_t n = 0;
+
+	for (enum kind k = CREATED; k < N_KINDS; k++)
+		order_kind(p, s, k, ordered, &n);
+	s->changes = ordered;
+}
+
+static void find_changes(struct planner *p, struct space *s)
+{
+	const struct schema_view *live = s->live;
+
+	s->changes = mem_array(s->tmp, struct change, s->desired->n + live->n + 1);
+	for (size_t i = 0; i < s->desired->n; i++)
+		add_change(s, view_table(live, s->desired->v[i]->name), s->desired->v[i]);
+	for (size_t i = 0; i < live->n; i++)
+		if (!desired_table(s, live->v[i]->name))
+			add_change(s, live->v[i], NULL);
+	order_changes(p, s);
+}
+
+/* ---- what cannot be -------------------------------------------------------------------------- */
+
+static void check_parents(struct planner *p, struct space *s, const struct table *dropped)
+{
+	for (size_t i = 0; i < s->desired->n; i++)
+		if (table_refers_to(s->desired->v[i], dropped->name))
+			text_add(&p->errors,
+				 "%s: table `%s` would be dropped, but table `%s` has a foreign "
+				 "key to it; remove the foreign key too, or keep the file",
+				 s->ns->name, dropped->name, s->desired->v[i]->name);
+}
+
+static void check_change(struct planner *p, struct space *s, const struct change *c)
+{
+	if (c->diff && c->diff->inexpressible)
+		text_add(&p->errors, "%s: table `%s`: %s", s->ns->name, c->live->name,
+			 c->diff->inexpressible);
+	for (size_t i = 0; c->live && i < c->live->n_constraints; i++)
+		if (c->live->constraints[i].parent_schema)
+			text_add(&p->errors,
+				 "%s: table `%s` has a foreign key to schema `%s`; SchemaBot does "
+				 "not change such tables",
+				 s->ns->name, c->live->name,
+				 c->live->constraints[i].parent_schema);
+	if (!c->desired)
+		check_parents(p, s, c->live);
+}
+
+/* ---- the result ---------------------------------------------------------------------------------- */
+
+static void judge_safety(struct planner *p, const struct change *c, struct schema_change *out)
+{
+	const char *first;
+	char *reasons;
+
+	if (!c->desired) {
+		out->is_unsafe = true;
+		out->unsafe_reason = UNSAFE_DROP_TABLE;
+		return;
+	}
+	reasons = c->diff ? unsafe_reasons(p->result, c->diff) : mem_strdup(p->result, "");
+	if (lint_change(&p->lint, c->live, c->desired, &first) > 0)
+		reasons = mem_printf(p->result, "%s%s%s", reasons, *reasons ? "; " : "", first);
+	out->is_unsafe = *reasons != '\0';
+	out->unsafe_reason = reasons;
+}
+
+static void describe(struct planner *p, struct space *s, const struct change *c,
+		     struct schema_change *out)
+{
+	const char *name = c->live ? c->live->name : c->desired->name;
+
+	*out = (struct schema_change){
+		.namespace = mem_strdup(p->result, s->ns->name),
+		.table = mem_strdup(p->result, name),
+		.execution_mode = "",
+		.mode_reason = "",
+		.algorithm = ENGINE_ALGORITHM_AUTO,
+		.table_rows = c->live ? -1 : 0,
+		.table_bytes = c->live ? -1 : 0,
+	};
+	switch (kind_of(c)) {
+	case CREATED:
+		out->action = "create";
+		out->ddl = ddl_create(p->result, c->desired);
+		break;
+	case ALTERED:
+		out->action = "alter";
+		out->ddl = ddl_alter(p->result, c->diff, db_flavor(p->live));
+		break;
+	case DROPPED:
+	case N_KINDS:
+		out->action = "drop";
+		out->ddl = ddl_drop(p->result, name);
+		break;
+	}
+	judge_safety(p, c, out);
+}
+
+static int measure(struct planner *p, struct space *s, struct schema_change *out,
+		   struct sb_err *err)
+{
+	const char **names = mem_array(s->tmp, const char *, s->n + 1);
+	struct table_size *sizes;
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (s->changes[i].live)
+			names[n++] = s->changes[i].live->name;
+	if (introspect_sizes(s->tmp, p->live, s->ns->schema, names, n, &sizes, err) < 0)
+		return -1;
+	for (size_t i = 0, k = 0; i < s->n; i++)
+		if (s->changes[i].live) {
+			out[i].table_rows = sizes[k].rows;
+			out[i].table_bytes = sizes[k++].bytes;
+		}
+	return 0;
+}
+
+static int prove(struct planner *p, struct space *s, struct schema_change *out,
+		 struct sb_err *err)
+{
+	struct proof *proofs = mem_array(s->tmp, struct proof, s->n + 1);
+	const struct verification v = { .work = p->work,
+					.keeper = p->live,
+					.ns = s->ns,
+					.live = s->live,
+					.desired = s->desired->scratch,
+					.engine = p->options->engine,
+					.algorithm = p->options->algorithm };
+	size_t *at = mem_array(s->tmp, size_t, s->n + 1), n = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct change *c = &s->changes[i];
+
+		if (c->diff && (c->diff->inexpressible || c->diff->n == 0))
+			continue; /* an error already */
+		at[n] = i;
+		proofs[n++] = (struct proof){ .table = out[i].table,
+					      .ddl = out[i].ddl,
+					      .action = out[i].action,
+					      .live = c->live,
+					      .desired = c->desired };
+	}
+	if (n > 0 && verify(p->result, &v, proofs, n, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		struct schema_change *o = &out[at[i]];
+
+		o->execution_mode = proofs[i].verdict.execution_mode;
+		o->mode_reason = proofs[i].verdict.reason;
+		o->algorithm = proofs[i].verdict.algorithm;
+		if (proofs[i].error)
+			text_add(&p->errors, "%s: table `%s`: %s", s->ns->name, o->table,
+				 proofs[i].error);
+	}
+	return 0;
+}
+
+/* ---- one namespace ---------------------------------------------------------------------------------- */
+
+static void keep_originals(struct planner *p, const struct space *s)
+{
+	p->originals = mem_grow(p->result, p->originals, struct schema_original,
+				p->n_originals + s->live->n + 1);
+	for (size_t i = 0; i < s->live->n; i++)
+		p->originals[p->n_originals++] = (struct schema_original){
+			.namespace = mem_strdup(p->result, s->ns->name),
+			.table = mem_strdup(p->result, s->live->v[i]->name),
+			.create_sql = mem_strdup(p->result, s->live->v[i]->create_sql),
+		};
+	for (size_t i = 0; i < s->live->n_others; i++) {
+		const struct other_object *o = &s->live->others[i];
+		char *message = mem_printf(s->tmp, "`%s` is a %s: it is left as it is", o->name,
+					   o->type);
+
+		lint_add(&p->lint, "unmanaged_object", "info", o->name, "", message);
+	}
+}
+
+static int plan_changes(struct planner *p, struct space *s, struct sb_err *err)
+{
+	struct schema_change *out;
+
+	find_changes(p, s);
+	p->changes = mem_grow(p->result, p->changes, struct schema_change,
+			      p->n_changes + s->n + 1);
+	out = p->changes + p->n_changes;
+	for (size_t i = 0; i < s->n; i++) {
+		check_change(p, s, &s->changes[i]);
+		describe(p, s, &s->changes[i], &out[i]);
+	}
+	p->n_changes += s->n;
+	if (p->options->skip_verification || s->n == 0)
+		return 0;
+	return measure(p, s, out, err) < 0 ? -1 : prove(p, s, out, err);
+}
+
+static int plan_namespace(struct planner *p, const struct schema_namespace *ns,
+			  struct sb_err *err)
+{
+	struct space s = { .tmp = mem_ctx(NULL, "namespace"), .ns = ns };
+	int rc;
+
+	rc = introspect(s.tmp, p->live, ns->schema, &s.live, err);
+	if (rc == 0)
+		rc = introspect_check_access(p->live, ns->schema, err);
+	if (rc == 0) {
+		keep_originals(p, &s);
+		rc = load_files(s.tmp, p->work, p->live, ns, s.live, &p->errors, &p->lint,
+				&s.desired, err);
+	}
+	if (rc == 0 && !s.desired->failed)
+		rc = plan_changes(p, &s, err);
+	talloc_free(s.tmp); /* drops the scratch schema: before its connections close */
+	return rc;
+}
+
+static struct schema_plan *finish(struct planner *p)
+{
+	struct schema_plan *plan = mem_new(p->result, struct schema_plan);
+
+	*plan = (struct schema_plan){ .changes = p->changes,
+				      .n_changes = p->n_changes,
+				      .lint = p->lint.v,
+				      .n_lint = p->lint.n,
+				      .errors = p->errors.v,
+				      .n_errors = p->errors.n,
+				      .originals = p->originals,
+				      .n_originals = p->n_originals };
+	return plan;
+}
+
+int schema_plan(TALLOC_CTX *ctx, const struct db_params *target,
+		const struct schema_namespace *namespaces, size_t n_namespaces,
+		const struct schema_plan_options *options, struct schema_plan **out,
+		struct sb_err *err)
+{
+	struct planner p = { .tmp = mem_ctx(NULL, "planning"),
+			     .result = mem_ctx(ctx, "plan"),
+			     .options = options };
+	int rc;
+
+	*out = NULL;
+	p.errors.ctx = p.lint.ctx = p.result;
+	rc = check_input(namespaces, n_namespaces, err);
+	if (rc == 0)
+		rc = open_connections(&p, target, err);
+	for (size_t i = 0; rc == 0 && i < n_namespaces; i++) {
+		if (db_is_lost(p.work)) /* by a file that took too long */
+			break;
+		rc = plan_namespace(&p, &namespaces[i], err);
+	}
+	talloc_free(p.tmp);
+	if (rc == 0)
+		*out = finish(&p);
+	else
+		talloc_free(p.result);
+	return rc;
+}
+
+int schema_read_live(TALLOC_CTX *ctx, struct db *db, const char *namespace,
+		     const char *schema, struct schema_original **out, size_t *n,
+		     struct sb_err *err)
+{
+	TALLOC_CTX *tmp = mem_ctx(NULL, "live schema");
+	struct schema_view *view;
+	int rc;
+
+	*out = NULL;
+	*n = 0;
+	rc = introspect(tmp, db, schema, &view, err);
+	if (rc == 0)
+		rc = introspect_check_access(db, schema, err);
+	if (rc == 0) {
+		*out = mem_array(ctx, struct schema_original, view->n + 1);
+		*n = view->n;
+	}
+	for (size_t i = 0; rc == 0 && i < view->n; i++)
+		(*out)[i] = (struct schema_original){
+			.namespace = mem_strdup(*out, namespace),
+			.table = mem_strdup(*out, view->v[i]->name),
+			.create_sql = mem_strdup(*out, view->v[i]->create_sql),
+		};
+	talloc_free(tmp);
+	return rc;
+}

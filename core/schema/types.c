@@ -1,0 +1,308 @@
+/*
+ * types.c - value ranges of column types; see types.h.
+ *
+ * Sources: "Data Type Storage Requirements" and "Character Sets" in the servers' manuals.
+ * What is not understood is called lossy: consent is asked for, nothing is lost.
+ */
+#include "core/schema/types.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum family {
+	FAMILY_INTEGER,
+	FAMILY_DECIMAL,
+	FAMILY_FLOAT,
+	FAMILY_BIT,
+	FAMILY_TEXT,
+	FAMILY_BINARY,
+	FAMILY_TEMPORAL,
+	FAMILY_LIST,
+	FAMILY_OTHER,
+};
+
+/* size: bits of an integer or float; bytes of a text or blob, 0 = by its argument;
+ * temporal: position in temporal_rank(). digits: of the greatest value. */
+static const struct type {
+	const char *name;
+	enum family family;
+	uint64_t size;
+	int digits;
+} types[] = {
+	{ "tinyint", FAMILY_INTEGER, 8, 3 },
+	{ "smallint", FAMILY_INTEGER, 16, 5 },
+	{ "mediumint", FAMILY_INTEGER, 24, 8 },
+	{ "int", FAMILY_INTEGER, 32, 10 },
+	{ "bigint", FAMILY_INTEGER, 64, 20 },
+	{ "decimal", FAMILY_DECIMAL, 0, 0 },
+	{ "float", FAMILY_FLOAT, 24, 0 },
+	{ "double", FAMILY_FLOAT, 53, 0 },
+	{ "bit", FAMILY_BIT, 0, 0 },
+	{ "char", FAMILY_TEXT, 0, 0 },
+	{ "varchar", FAMILY_TEXT, 0, 0 },
+	{ "tinytext", FAMILY_TEXT, 0xff, 0 },
+	{ "text", FAMILY_TEXT, 0xffff, 0 },
+	{ "mediumtext", FAMILY_TEXT, 0xffffff, 0 },
+	{ "longtext", FAMILY_TEXT, 0xffffffff, 0 },
+	{ "binary", FAMILY_BINARY, 0, 0 },
+	{ "varbinary", FAMILY_BINARY, 0, 0 },
+	{ "tinyblob", FAMILY_BINARY, 0xff, 0 },
+	{ "blob", FAMILY_BINARY, 0xffff, 0 },
+	{ "mediumblob", FAMILY_BINARY, 0xffffff, 0 },
+	{ "longblob", FAMILY_BINARY, 0xffffffff, 0 },
+	{ "date", FAMILY_TEMPORAL, 0, 0 },
+	{ "datetime", FAMILY_TEMPORAL, 0, 0 },
+	{ "timestamp", FAMILY_TEMPORAL, 0, 0 },
+	{ "time", FAMILY_TEMPORAL, 0, 0 },
+	{ "enum", FAMILY_LIST, 0, 0 },
+	{ "set", FAMILY_LIST, 0, 0 },
+};
+static const struct type other_type = { "", FAMILY_OTHER, 0, 0 };
+
+static const struct type *type_of(const struct table_column *c)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (strcmp(types[i].name, c->type) == 0)
+			return &types[i];
+	return &other_type;
+}
+
+/* The first number between the type's brackets. */
+static uint64_t arg(const struct table_column *c, uint64_t none)
+{
+	return c->args ? strtoull(c->args, NULL, 10) : none;
+}
+
+static uint64_t second_arg(const struct table_column *c)
+{
+	const char *comma = c->args ? strchr(c->args, ',') : NULL;
+
+	return comma ? strtoull(comma + 1, NULL, 10) : 0;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+/* ---- numbers --------------------------------------------------------------------------- */
+
+static bool loses_sign(const struct table_column *from, const struct table_column *to)
+{
+	return !from->is_unsigned && to->is_unsigned;
+}
+
+static bool integer_fits(const struct table_column *from, const struct table_column *to)
+{
+	const struct type *f = type_of(from), *t = type_of(to);
+
+	switch (t->family) {
+	case FAMILY_INTEGER:
+		if (from->is_unsigned && !to->is_unsigned)
+			return t->size > f->size;
+		return t->size >= f->size;
+	case FAMILY_DECIMAL:
+		return arg(to, 10) - second_arg(to) >= (uint64_t)f->digits;
+	case FAMILY_FLOAT:
+		return !to->args && t->size >= f->size;
+	case FAMILY_BIT:
+	case FAMILY_TEXT:
+	case FAMILY_BINARY:
+	case FAMILY_TEMPORAL:
+	case FAMILY_LIST:
+	case FAMILY_OTHER:
+		break;
+	}
+	return false;
+}
+
+static bool decimal_fits(const struct table_column *from, const struct table_column *to)
+{
+	return arg(to, 10) - second_arg(to) >= arg(from, 10) - second_arg(from) &&
+	       second_arg(to) >= second_arg(from);
+}
+
+static bool float_fits(const struct table_column *from, const struct table_column *to)
+{
+	if (type_of(to)->size < type_of(from)->size)
+		return false;
+	return !to->args || (from->args && decimal_fits(from, to));
+}
+
+/* ---- texts ------------------------------------------------------------------------------- */
+
+static unsigned bytes_per_character(const char *charset)
+{
+	static const struct {
+		const char *name;
+		unsigned bytes;
+	} wide[] = { { "utf8mb4", 4 }, { "utf8mb3", 3 }, { "utf8", 3 },	   { "utf16", 4 },
+		     { "utf16le", 4 }, { "utf32", 4 },	 { "ucs2", 2 },	   { "gb18030", 4 },
+		     { "gbk", 2 },     { "gb2312", 2 },	 { "big5", 2 },	   { "sjis", 2 },
+		     { "cp932", 2 },   { "euckr", 2 },	 { "ujis", 3 },	   { "eucjpms", 3 } };
+
+	for (size_t i = 0; charset && i < ARRAY_SIZE(wide); i++)
+		if (strcmp(charset, wide[i].name) == 0)
+			return wide[i].bytes;
+	return 1;
+}
+
+static bool one_of(const char *name, const char *const *list)
+{
+	for (; *list; list++)
+		if (strcmp(name, *list) == 0)
+			return true;
+	return false;
+}
+
+/* Has every character of `from` a place in `to`? */
+static bool charset_covers(const char *from, const char *to)
+{
+	static const char *const all[] = { "utf8mb4", "utf16", "utf16le", "utf32", NULL };
+	static const char *const bmp[] = { "utf8mb3", "utf8", "ucs2", NULL };
+
+	if (!from || !to || strcmp(from, to) == 0 || strcmp(from, "ascii") == 0)
+		return true;
+	if (one_of(to, all))
+		return true;
+	return one_of(to, bmp) && !one_of(from, all) && strcmp(from, "gb18030") != 0;
+}
+
+static bool is_char(const struct table_column *c)
+{
+	return type_of(c)->size == 0;
+}
+
+/* The most characters that can stand in a column. */
+static uint64_t most_characters(const struct table_column *c)
+{
+	return is_char(c) ? arg(c, 1) : type_of(c)->size;
+}
+
+/* So many characters fit whatever they are. */
+static uint64_t sure_characters(const struct table_column *c)
+{
+	return is_char(c) ? arg(c, 1) : type_of(c)->size / bytes_per_character(c->charset);
+}
+
+static bool text_fits(const struct table_column *from, const struct table_column *to,
+		      const char **why)
+{
+	if (!charset_covers(from->charset, to->charset)) {
+		*why = "characters that the new character set does not have are lost";
+		return false;
+	}
+	if (strcmp(to->type, "char") == 0 && strcmp(from->type, "char") != 0) {
+		*why = "CHAR loses trailing spaces";
+		return false;
+	}
+	*why = "longer values do not fit";
+	if (!is_char(from) && !is_char(to) && same_text(from->charset, to->charset))
+		return type_of(to)->size >= type_of(from)->size;
+	return sure_characters(to) >= most_characters(from);
+}
+
+static bool binary_fits(const struct table_column *from, const struct table_column *to)
+{
+	uint64_t f = is_char(from) ? arg(from, 1) : type_of(from)->size;
+	uint64_t t = is_char(to) ? arg(to, 1) : type_of(to)->size;
+
+	/* BINARY pads with zero bytes, which then are part of the value. */
+	if (strcmp(to->type, "binary") == 0)
+		return strcmp(from->type, "binary") == 0 && f == t;
+	return t >= f;
+}
+
+/* ---- lists and times --------------------------------------------------------------------------- */
+
+static bool list_fits(const struct table_column *from, const struct table_column *to,
+		      const char **why)
+{
+	*why = "values that are removed or change their place alter what is stored";
+	if (strcmp(from->type, to->type) != 0 || to->n_elements < from->n_elements)
+		return false;
+	for (size_t i = 0; i < from->n_elements; i++)
+		if (strcmp(from->elements[i], to->elements[i]) != 0)
+			return false;
+	*why = "characters that the new character set does not have are lost";
+	return charset_covers(from->charset, to->charset);
+}
+
+static bool list_fits_text(const struct table_column *from, const struct table_column *to)
+{
+	size_t most = 0, sum = 0;
+
+	for (size_t i = 0; i < from->n_elements; i++) {
+		size_t len = strlen(from->elements[i]);
+
+		sum += len + 1;
+		most = len > most ? len : most;
+	}
+	return strcmp(to->type, "char") != 0 && charset_covers(from->charset, to->charset) &&
+	       sure_characters(to) >= (strcmp(from->type, "set") == 0 ? sum : most);
+}
+
+static bool temporal_fits(const struct table_column *from, const struct table_column *to)
+{
+	if (strcmp(from->type, to->type) == 0)
+		return arg(to, 0) >= arg(from, 0);
+	return strcmp(from->type, "date") == 0 && strcmp(to->type, "datetime") == 0;
+}
+
+/* ---- all of it ---------------------------------------------------------------------------------- */
+
+static bool same_family_fits(const struct table_column *from, const struct table_column *to,
+			     const char **why)
+{
+	switch (type_of(from)->family) {
+	case FAMILY_INTEGER:
+		return integer_fits(from, to);
+	case FAMILY_DECIMAL:
+		return decimal_fits(from, to);
+	case FAMILY_FLOAT:
+		return float_fits(from, to);
+	case FAMILY_BIT:
+		return arg(to, 1) >= arg(from, 1);
+	case FAMILY_TEXT:
+		return text_fits(from, to, why);
+	case FAMILY_BINARY:
+		return binary_fits(from, to);
+	case FAMILY_TEMPORAL:
+		*why = "fractions of seconds or parts of the value are lost";
+		return temporal_fits(from, to);
+	case FAMILY_LIST:
+		return list_fits(from, to, why);
+	case FAMILY_OTHER:
+		break;
+	}
+	*why = "the conversion may fail or alter values";
+	return strcmp(from->type, to->type) == 0 && same_text(from->args, to->args);
+}
+
+bool types_lossless(TALLOC_CTX *ctx, const struct table_column *from,
+		    const struct table_column *to, const char **why)
+{
+	enum family f = type_of(from)->family, t = type_of(to)->family;
+
+	if (f <= FAMILY_FLOAT && t <= FAMILY_FLOAT && loses_sign(from, to)) {
+		*why = "negative values do not fit";
+		return false;
+	}
+	if (f == t) {
+		*why = "values outside the smaller range do not fit";
+		return same_family_fits(from, to, why);
+	}
+	if (f == FAMILY_INTEGER && (t == FAMILY_DECIMAL || t == FAMILY_FLOAT)) {
+		*why = "greater values do not fit exactly";
+		return integer_fits(from, to);
+	}
+	if (f == FAMILY_LIST && t == FAMILY_TEXT && list_fits_text(from, to))
+		return true;
+	if (strcmp(from->type, "json") == 0 && strcmp(to->type, "longtext") == 0 &&
+	    same_text(to->charset, "utf8mb4"))
+		return true;
+	*why = mem_printf(ctx, "converting %s to %s may fail or alter values", from->type,
+			  to->type);
+	return false;
+}

@@ -1,0 +1,231 @@
+/*
+ * verify.c - execute on a copy, read back, compare; see verify.h.
+ *
+ * Two comparisons, because each can be blind: by definition (SHOW CREATE: a second diff
+ * must be empty) and by what information_schema says of columns and indexes.
+ */
+#include "core/schema/verify.h"
+
+#include <string.h>
+
+#include "core/base/fault.h"
+#include "core/schema/ddl.h"
+#include "core/schema/diff.h"
+
+struct verifier {
+	TALLOC_CTX *ctx; /* for the results */
+	TALLOC_CTX *tmp;
+	const struct verification *v;
+	struct scratch *scratch;
+	struct proof *proofs;
+	size_t n;
+};
+
+/* ---- execution ----------------------------------------------------------------------------- */
+
+static const char *shown(struct verifier *x, const struct sb_err *why)
+{
+	return scratch_hide(x->ctx, x->scratch, x->v->ns->name, why->msg);
+}
+
+/* 0 = the statement is at fault and the proof says so, -1 = it is not its fault. */
+static int failed(struct verifier *x, struct proof *p, const char *what,
+		  const struct sb_err *why, struct sb_err *err)
+{
+	bool impossible = why->code == SB_EINVALID || why->code == SB_EUNSUPPORTED;
+
+	if (!impossible && !is_statement_fault(why)) {
+		if (err) {
+			*err = *why;
+			if (why->code == SB_EAMBIGUOUS) /* only our copy is at stake */
+				err->code = SB_ERETRY;
+		}
+		return sb_err_prefix(err, "trying the change of table `%s`", p->table);
+	}
+	p->error = mem_printf(x->ctx, "%s: %s", what, shown(x, why));
+	return 0;
+}
+
+static int judge(struct verifier *x, const struct proof *p, struct engine_verdict *verdict,
+		 struct sb_err *why)
+{
+	const struct verification *v = x->v;
+	struct engine_task task = { .id = p->table,
+				    .namespace = v->ns->name,
+				    .schema = x->scratch->name,
+				    .table = p->table,
+				    .ddl = p->ddl,
+				    .action = p->action };
+
+	if (!v->engine || !v->engine->ops.judge)
+		return db_run(v->work, p->ddl, why);
+	return v->engine->ops.judge(x->ctx, v->work, x->scratch->name, &task, v->algorithm,
+				    verdict, why);
+}
+
+static int execute(struct verifier *x, struct proof *p, struct sb_err *err)
+{
+	struct sb_err why = { 0 };
+	struct engine_verdict verdict = { "", "", ENGINE_ALGORITHM_AUTO };
+
+	p->verdict = verdict;
+	if (p->live && db_run(x->v->work, p->live->create_sql, &why) < 0)
+		return failed(x, p, "an empty copy of the live table cannot be made", &why,
+			      err);
+	if (judge(x, p, &verdict, &why) < 0)
+		return failed(x, p, "the statement does not work", &why, err);
+	p->verdict = verdict;
+	return 0;
+}
+
+/* ---- comparison by definition ----------------------------------------------------------------- */
+
+static const char *why_different(struct verifier *x, const struct table *is,
+				 const struct table *should)
+{
+	struct table_diff *d;
+
+	if (!is || !should)
+		return is == should ? NULL :
+				      (is ? "the table would remain" : "there would be no table");
+	d = diff_tables(x->tmp, is, should);
+	if (d->inexpressible)
+		return d->inexpressible;
+	if (d->n == 0)
+		return NULL;
+	return mem_printf(x->tmp, "what would still be missing: %s",
+			  ddl_alter(x->tmp, d, db_flavor(x->v->work)));
+}
+
+/* ---- comparison by information_schema ------------------------------------------------------------ */
+
+/*
+ * Without what differs although nothing does: display widths, default row formats, and
+ * character set introducers in expressions, which diff.c compares without them.
+ */
+static const char *const fact_queries[] = {
+	"SELECT TABLE_NAME, 'column', COLUMN_NAME, ORDINAL_POSITION, IS_NULLABLE, DATA_TYPE,"
+	" CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION,"
+	" COLLATION_NAME, IF(EXTRA LIKE '%DEFAULT_GENERATED%', '', COLUMN_DEFAULT),"
+	" COLUMN_KEY, EXTRA, COLUMN_COMMENT FROM information_schema.COLUMNS"
+	" WHERE TABLE_SCHEMA = %s"
+	" ORDER BY CAST(TABLE_NAME AS BINARY), ORDINAL_POSITION",
+	"SELECT TABLE_NAME, 'index', INDEX_NAME, SEQ_IN_INDEX, NON_UNIQUE, COLUMN_NAME,"
+	" COLLATION, SUB_PART, INDEX_TYPE, INDEX_COMMENT FROM information_schema.STATISTICS"
+	" WHERE TABLE_SCHEMA = %s"
+	" ORDER BY CAST(TABLE_NAME AS BINARY), CAST(INDEX_NAME AS BINARY), SEQ_IN_INDEX",
+};
+
+static int read_facts(struct verifier *x, const char *schema, const char *query,
+		      struct db_rows **out, struct sb_err *err)
+{
+	char *literal = db_literal(x->tmp, schema);
+	struct buf sql;
+	const char *at = strstr(query, "%s");
+
+	buf_init(&sql, x->tmp);
+	buf_add(&sql, query, (size_t)(at - query));
+	buf_str(&sql, literal);
+	buf_str(&sql, at + 2);
+	return db_query(x->tmp, x->v->work, sql.data, out, err);
+}
+
+/* The facts about one table, a line each. */
+static char *facts_of(struct verifier *x, const struct db_rows *rows, const char *table)
+{
+	struct buf b;
+
+	buf_init(&b, x->tmp);
+	for (size_t r = 0; r < rows->n; r++) {
+		if (strcmp(rows->cell[r][0], table) != 0)
+			continue;
+		for (size_t c = 1; c < rows->width; c++)
+			buf_printf(&b, "%s%s", c > 1 ? " " : "",
+				   rows->cell[r][c] ? rows->cell[r][c] : "NULL");
+		buf_char(&b, '\n');
+	}
+	return b.data;
+}
+
+/* The first line that differs, as a sentence; NULL = all are equal. */
+static const char *first_difference(struct verifier *x, const char *is, const char *should)
+{
+	while (*is && *should) {
+		size_t a = strcspn(is, "\n"), b = strcspn(should, "\n");
+
+		if (a != b || strncmp(is, should, a) != 0)
+			break;
+		is += a + 1;
+		should += b + 1;
+	}
+	if (strcmp(is, should) == 0)
+		return NULL;
+	return mem_printf(x->tmp, "the server describes it as \"%.*s\" and not as \"%.*s\"",
+			  (int)strcspn(is, "\n"), is, (int)strcspn(should, "\n"), should);
+}
+
+static int compare_facts(struct verifier *x, const char *query, struct sb_err *err)
+{
+	struct db_rows *is, *should;
+
+	if (read_facts(x, x->scratch->name, query, &is, err) < 0 ||
+	    read_facts(x, x->v->desired->name, query, &should, err) < 0)
+		return -1;
+	for (size_t i = 0; i < x->n; i++) {
+		struct proof *p = &x->proofs[i];
+		const char *difference;
+
+		if (p->error || !p->desired)
+			continue;
+		difference = first_difference(x, facts_of(x, is, p->desired->name),
+					      facts_of(x, should, p->desired->name));
+		if (difference)
+			p->error = mem_printf(x->ctx, "the result is not the desired table: %s",
+					      difference);
+	}
+	return 0;
+}
+
+static int compare(struct verifier *x, struct sb_err *err)
+{
+	struct schema_view *result;
+
+	if (introspect(x->tmp, x->v->work, x->scratch->name, &result, err) < 0)
+		return -1;
+	for (size_t i = 0; i < x->n; i++) {
+		struct proof *p = &x->proofs[i];
+		const char *difference;
+
+		if (p->error)
+			continue;
+		difference = why_different(x, view_table(result, p->table), p->desired);
+		if (difference)
+			p->error = mem_printf(x->ctx, "the result is not the desired table: %s",
+					      difference);
+	}
+	for (size_t q = 0; x->v->desired && q < ARRAY_SIZE(fact_queries); q++)
+		if (compare_facts(x, fact_queries[q], err) < 0)
+			return -1;
+	return 0;
+}
+
+int verify(TALLOC_CTX *ctx, const struct verification *v, struct proof *proofs, size_t n,
+	   struct sb_err *err)
+{
+	struct verifier x = { .ctx = ctx,
+			      .tmp = mem_ctx(NULL, "verification"),
+			      .v = v,
+			      .proofs = proofs,
+			      .n = n };
+	int rc;
+
+	rc = scratch_create(x.tmp, v->work, v->keeper, v->live->charset, v->live->collation,
+			    &x.scratch, err);
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = execute(&x, &proofs[i], err);
+	FAULT("schema.verify.executed");
+	if (rc == 0)
+		rc = compare(&x, err);
+	talloc_free(x.tmp);
+	return rc;
+}

@@ -1,0 +1,38 @@
+/*
+ * verify.h - prove statements on empty copies before anybody is offered them.
+ *
+ * Called by plan.c with all changes of one namespace. The engine judges each statement on
+ * the copy (what would it cost?), which also executes it there; the result must be the
+ * desired table in every respect.
+ */
+#ifndef SB_SCHEMA_VERIFY_H
+#define SB_SCHEMA_VERIFY_H
+
+#include "core/schema/introspect.h"
+#include "core/schema/load.h"
+#include "core/schema/schema.h"
+
+struct proof {
+	/* in */
+	const char *table, *ddl, *action;
+	const struct table *live;    /* NULL = is created */
+	const struct table *desired; /* NULL = is dropped */
+	/* out */
+	struct engine_verdict verdict; /* strings never NULL */
+	const char *error;	       /* why it is not what it should be; NULL = proved */
+};
+
+struct verification {
+	struct db *work, *keeper;
+	const struct schema_namespace *ns;
+	const struct schema_view *live;
+	const struct scratch *desired; /* has the desired tables; NULL when none was loaded */
+	const struct engine *engine;   /* may be NULL */
+	enum engine_algorithm algorithm;
+};
+
+/* Fill in the results; strings belong to ctx. -1: the server was lost or refuses us. */
+int verify(TALLOC_CTX *ctx, const struct verification *v, struct proof *proofs, size_t n,
+	   struct sb_err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,14 @@
+-- The accounts that SchemaBot needs; adapt hosts, schemas and the way passwords are set.
+-- `REPLACE_ME` stands for passwords: put the same into the files that the configuration names.
+
+-- 1. The storage account: our own tables, nothing else.
+CREATE USER IF NOT EXISTS 'schemabot'@'localhost' IDENTIFIED BY 'REPLACE_ME';
+CREATE DATABASE IF NOT EXISTS `schemabot` DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, REFERENCES ON `schemabot`.* TO 'schemabot'@'localhost';
+
+-- 2. A target account: the schemas that may be changed, and scratch schemas, whose names all
+--    begin with _schemabot_. PROCESS shows what holds a lock or executes a statement.
+CREATE USER IF NOT EXISTS 'schemabot_ddl'@'localhost' IDENTIFIED BY 'REPLACE_ME';
+GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES ON `shop`.* TO 'schemabot_ddl'@'localhost';
+GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES ON `\_schemabot\_%`.* TO 'schemabot_ddl'@'localhost';
+GRANT PROCESS ON *.* TO 'schemabot_ddl'@'localhost';
