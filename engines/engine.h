@@ -16,13 +16,13 @@
 #include "core/base/db.h"
 
 /* What an engine can do beyond running a statement; a user is told before "accepted". */
-#define ENGINE_CAPS(X)                                                                   \
-	X(STOP, 1, "stop")		     /* halt, and continue later */              \
-	X(CANCEL, 2, "cancel")               /* halt for ever, remove what it made */    \
-	X(DEFER_CUTOVER, 4, "defer_cutover") /* wait for a cutover request */            \
-	X(VOLUME, 8, "volume")		     /* change speed while running */            \
-	X(REVERT, 16, "revert")              /* undo after completion */                 \
-	X(RESIDENT, 32, "resident")          /* work ends when the driver's process ends */
+#define ENGINE_CAPS(X)                                                                \
+	X(STOP, 1, "stop")		     /* halt, and continue later */           \
+	X(CANCEL, 2, "cancel")		     /* halt for ever, remove what it made */ \
+	X(DEFER_CUTOVER, 4, "defer_cutover") /* wait for a cutover request */         \
+	X(VOLUME, 8, "volume")		     /* change speed while running */         \
+	X(REVERT, 16, "revert")		     /* undo after completion */              \
+	X(RESIDENT, 32, "resident") /* work ends when the driver's process ends */
 enum engine_caps {
 #define X(name, bit, text) ENGINE_CAP_##name = (bit),
 	ENGINE_CAPS(X)
@@ -30,8 +30,11 @@ enum engine_caps {
 };
 
 /* How a statement is or would be executed. */
-#define ENGINE_ALGORITHMS(X)                                                             \
-	X(AUTO, "auto") X(INSTANT, "instant") X(INPLACE, "inplace") X(COPY, "copy")
+#define ENGINE_ALGORITHMS(X)  \
+	X(AUTO, "auto")       \
+	X(INSTANT, "instant") \
+	X(INPLACE, "inplace") \
+	X(COPY, "copy")
 enum engine_algorithm {
 #define X(name, text) ENGINE_ALGORITHM_##name,
 	ENGINE_ALGORITHMS(X)
@@ -43,8 +46,8 @@ int engine_algorithm_parse(const char *text, int *a); /* -1 for an unknown text 
 /* ---- planning ------------------------------------------------------------------- */
 
 struct engine_verdict {
-	/* As on the wire: "" = online; "direct" = natively, and it blocks writers while it
-	 * runs; "blocked" = cannot be executed by this engine at all. */
+	/* As on the wire: "" = online; "direct" = natively, and it blocks writers while
+	 * it runs; "blocked" = cannot be executed by this engine at all. */
 	const char *execution_mode;
 	const char *reason;		 /* a sentence, "" when there is nothing to say */
 	enum engine_algorithm algorithm; /* what the server accepted on the empty copy */
@@ -53,12 +56,13 @@ struct engine_verdict {
 /* ---- driving -------------------------------------------------------------------- */
 
 struct engine_task {
-	const char *id;	   /* task identifier, for messages */
+	const char *id;				/* task identifier, for messages */
 	const char *namespace, *schema, *table; /* schema: the name on the target */
-	const char *ddl;   /* unqualified table name; run with `schema` as default */
+	const char *ddl;    /* unqualified table name; run with `schema` as default */
 	const char *action; /* create, alter, drop, rename */
 	/* What the reviewed plan said (engine_verdict), which a run may never exceed: its
-	 * algorithm, AUTO when nothing was announced, and whether its mode was "direct". */
+	 * algorithm, AUTO when nothing was announced, and whether its mode was "direct".
+	 */
 	enum engine_algorithm announced;
 	bool announced_blocking;
 };
@@ -74,8 +78,12 @@ struct engine_request {
 	const char *apply_id;
 	uint64_t lease_token; /* fencing number: what a checkpoint is signed with */
 	struct engine_options options;
-	const struct engine_task *tasks; /* every unfinished one: their tables get locked */
+	const struct engine_task
+		*tasks; /* every unfinished one: their tables get locked */
 	size_t n_tasks;
+	/* End what a dead driver's connection is still executing there, instead of SB_EBUSY:
+	 * for a stop or cancel, which must not be followed by the change all the same. */
+	bool evict;
 };
 
 enum engine_task_state {
@@ -86,7 +94,7 @@ enum engine_task_state {
 	ENGINE_TASK_WAITING_FOR_CUTOVER,
 	ENGINE_TASK_CUTTING_OVER,
 	ENGINE_TASK_COMPLETED,
-	ENGINE_TASK_FAILED, /* error says why, and its class what to do about it */
+	ENGINE_TASK_FAILED,  /* error says why, and its class what to do about it */
 	ENGINE_TASK_STOPPED, /* by stop(): not finished, may be started again */
 };
 
@@ -125,30 +133,33 @@ struct engine_ops {
 		    struct engine_run **run, struct sb_err *err);
 
 	/* Begin n tasks of those that open() locked (one, or all of a group). Returns at
-	 * once; see poll(). Tasks must outlive the run. After a failure the later ones stay
-	 * PENDING. resume_state is what an earlier poll reported, or NULL. */
+	 * once; see poll(). Tasks must outlive the run. After a failure the later ones
+	 * stay PENDING. resume_state is what an earlier poll reported, or NULL. */
 	int (*start)(struct engine_run *run, const struct engine_task *tasks, size_t n,
 		     const char *resume_state, struct sb_err *err);
 
 	/* progress[i] of tasks[i] of the last start(). *resume_state (of ctx) is opaque
 	 * and to be stored before the next step, or NULL when there is none. */
-	int (*poll)(TALLOC_CTX *ctx, struct engine_run *run, struct engine_progress *progress,
-		    const char **resume_state, struct sb_err *err);
+	int (*poll)(TALLOC_CTX *ctx, struct engine_run *run,
+		    struct engine_progress *progress, const char **resume_state,
+		    struct sb_err *err);
 
-	/* Halt. After it returned 0 the engine changes nothing on the target any more, and
-	 * poll() tells the final truth: a statement that could not be halted any more is
-	 * COMPLETED. -1 = it is not known whether the target still works for us: call it
-	 * again, or close and look at the target. start() may follow. */
+	/* Halt. After it returned 0 the engine changes nothing on the target any more,
+	 * and poll() tells the final truth: a statement that could not be halted any more
+	 * is COMPLETED. -1 = it is not known whether the target still works for us: call
+	 * it again, or close and look at the target. start() may follow. */
 	int (*stop)(struct engine_run *run, struct sb_err *err);
 
 	/* Callable from any thread at any time between open and close: the lease may be
 	 * lost, make the target stop working for us as fast as possible. Returns at once;
-	 * nothing new is begun from then on, start() is refused, close() waits for the end. */
+	 * nothing new is begun from then on, start() is refused, close() waits for the
+	 * end. */
 	void (*fence)(struct engine_run *run);
 
 	/* NULL where the caps do not have it. */
 	int (*cutover)(struct engine_run *run, struct sb_err *err);
-	int (*cancel)(struct engine_run *run, struct sb_err *err); /* remove every artefact */
+	int (*cancel)(struct engine_run *run,
+		      struct sb_err *err); /* remove every artefact */
 	int (*set_volume)(struct engine_run *run, int volume, struct sb_err *err);
 	int (*revert)(struct engine_run *run, struct sb_err *err);
 	int (*skip_revert)(struct engine_run *run, struct sb_err *err);

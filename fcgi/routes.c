@@ -127,10 +127,7 @@ int route_find(struct request *req, const char **allow, struct sb_err *err)
 				   : method_name(routes[i].method));
 	}
 	if (methods.len == 0)
-		return sb_err(
-			err, SB_ENOTFOUND,
-			"There is nothing at this address. GET /api/openapi.json describes "
-			"what there is.");
+		return sb_err(err, SB_ENOTFOUND, NOTHING_HERE);
 	*allow = methods.data;
 	return sb_err(err, SB_EMETHOD, "This address takes %s.", methods.data);
 }

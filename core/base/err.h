@@ -44,7 +44,6 @@ enum err_class {
 	X(SB_ELOCKED, PERMANENT, 409, "lock_conflict", 75)                               \
 	X(SB_ENOTOWNER, PERMANENT, 403, "lock_not_owned", 77)                            \
 	X(SB_ETOOLARGE, PERMANENT, 413, "payload_too_large", 65)                         \
-	X(SB_EMEDIATYPE, PERMANENT, 415, "invalid_request", 65)                          \
 	X(SB_ECONFIG, PERMANENT, 500, "configuration_error", 78)                         \
 	X(SB_EINTERNAL, PERMANENT, 500, "internal_error", 70)                            \
 	X(SB_EENGINE, PERMANENT, 502, "engine_error", 30)                                \

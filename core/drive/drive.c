@@ -121,14 +121,45 @@ static int load_context(struct drive *d, char **reason, struct sb_err *err)
 	return 0;
 }
 
-/* Tasks that a failure or a dead driver left behind wait again; the operation is running. */
+/* Tasks that failed wait again, and the operation is running. Those that a dead driver left
+ * running are requeued when the target's locks prove that they have ended (drive_begin). */
 static enum step requeue(struct drive *d)
+{
+	struct projection p = { .forced = -1 };
+	struct lease_tx tx;
+	struct sb_err err;
+	enum state state;
+	int rc = 0;
+
+	if (lease_tx_begin(d->db, &d->lease, &tx, &err) < 0)
+		return drive_step_of(d, &err, "requeueing tasks");
+	for (size_t i = 0; rc == 0 && i < d->n_tasks; i++)
+		if (d->tasks[i].state == STATE_FAILED_RETRYABLE)
+			rc = task_move(&tx, &d->tasks[i], EVENT_RETRY, STATE_PENDING, NULL, &err);
+	if (rc < 0) {
+		lease_tx_rollback(&tx);
+		return drive_step_of(d, &err, "requeueing tasks");
+	}
+	if (settle_commit(d, &tx, &p, &state, &err) < 0)
+		return drive_step_of(d, &err, "requeueing tasks");
+	return STEP_CONTINUE;
+}
+
+/* No retry is left: halt what may still be running, then say so. */
+static enum step give_up(struct drive *d)
 {
 	struct sb_err err;
 
-	if (settle_all(d, EVENT_RETRY, NULL, &err) < 0)
-		return drive_step_of(d, &err, "requeueing tasks");
-	return STEP_CONTINUE;
+	if (drive_left_running(d) && drive_quiesce(d, &err) < 0) {
+		log_err(LOG_WARN, "drive.quiesce", &err, "the target may still be at work");
+		if (err_class(err.code) == ERR_LEASE || err.code == SB_ESTORAGE)
+			return drive_step_of(d, &err, "giving up");
+	}
+	if (state_is_settled(d->op.state))
+		return STEP_SETTLED;
+	if (drive_expire(d->ctx, d->db, &d->lease, false, &err) < 0)
+		return drive_step_of(d, &err, "giving up");
+	return STEP_SETTLED;
 }
 
 /* Before the first step: is there anything to drive, and from where? */
@@ -154,25 +185,26 @@ static enum step prepare(struct drive *d, const struct claim *claim)
 		step = drive_restart(d);
 	if (step != STEP_CONTINUE)
 		return step;
-	if (claim->attempt > RETRY_BUDGET) {
-		if (drive_expire(d->ctx, d->db, &d->lease, false, &err) < 0)
-			return drive_step_of(d, &err, "giving up");
-		return STEP_SETTLED;
-	}
-	return requeue(d);
+	return claim->attempt > RETRY_BUDGET ? give_up(d) : requeue(d);
 }
 
 /* SIGTERM: halt, write what was finished, give the claim back without spending an attempt. */
 static enum step hand_back(struct drive *d)
 {
+	bool ours = d->run != NULL;
 	struct lease_tx tx;
 	struct sb_err err;
 
 	log_info("drive.hand_back", "asked to end");
-	if (drive_halt(d, &err) < 0)
+	/* What a dead driver left running is not ours to end: the successor waits for it too. */
+	if (ours && drive_halt(d, &err) < 0)
 		return drive_step_of(d, &err, "halting the engine");
 	drive_close_engine(d);
 	FAULT("drive.hand_back.halted");
+	if (state_is_settled(d->op.state))
+		return STEP_SETTLED;
+	if (ours && drive_left_running(d) && settle_all(d, EVENT_RETRY, NULL, &err) < 0)
+		return drive_step_of(d, &err, "handing back");
 	if (lease_tx_begin(d->db, &d->lease, &tx, &err) < 0)
 		return drive_step_of(d, &err, "handing back");
 	if (operation_hand_back(&tx, 0, &err) < 0) {

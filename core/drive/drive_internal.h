@@ -51,7 +51,8 @@ struct drive {
 	size_t *active;
 	size_t n_active; /* 0 = nothing started */
 	bool busy_logged;
-	int64_t wait_ms;
+	int64_t wait_ms; /* before the next step */
+	int64_t poll_ms; /* between looks at the engine */
 };
 
 /* ---- drive.c ------------------------------------------------------------------------ */
@@ -61,11 +62,19 @@ int drive_reload(struct drive *d, struct sb_err *err) MUST_CHECK;
 bool task_open(const struct task *t); /* not settled */
 
 /* ---- work.c: the engine's side ------------------------------------------------------- */
+/* A task was handed to an engine, and its end was not observed. */
+bool drive_left_running(const struct drive *d);
+/* A dead driver's statement may still be running on the target: end it and write what it
+ * finished. Afterwards nothing of ours touches the target. */
+int drive_quiesce(struct drive *d, struct sb_err *err) MUST_CHECK;
 enum step drive_begin(struct drive *d);	  /* nothing started: what is next? */
 enum step drive_observe(struct drive *d); /* something started: how far is it? */
-/* Halt the engine and write what it finished. 0, or -1 when the target may still be at work. */
+/* Halt the engine, or what a dead driver left running, and write what was finished. 0, or -1 when
+ * the target may still be at work. */
 int drive_halt(struct drive *d, struct sb_err *err) MUST_CHECK;
 void drive_close_engine(struct drive *d);
+/* The target could not be opened or read: record a retry or a failure by its class. */
+enum step drive_target_failed(struct drive *d, const struct sb_err *why);
 
 /* ---- requests.c: obeying operators ------------------------------------------------------ */
 enum step drive_obey(struct drive *d);
@@ -99,7 +108,8 @@ int settle_all(struct drive *d, enum state_event event, const char *message,
 /* One task failed: retryable, or for good (then the later ones are cancelled). */
 int settle_task_failure(struct drive *d, struct task *t, const struct sb_err *why,
 			struct sb_err *err) MUST_CHECK;
-/* Try again later without any task having run: the target cannot be reached. */
+/* Try again later: the target cannot be reached. Tasks stay as they are, because a running one
+ * may really be running. */
 int settle_retry(struct drive *d, const struct sb_err *why, struct sb_err *err) MUST_CHECK;
 
 #endif

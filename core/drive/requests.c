@@ -21,10 +21,16 @@ static enum step halt_and_move(struct drive *d, const struct control_request *r,
 
 	log_info("drive.obey", "%s requested by %s", control_name(r->operation),
 		 r->requested_by);
-	if (drive_halt(d, &err) < 0)
+	if (drive_halt(d, &err) < 0) {
+		/* Not known to be halted: the request stays pending for the next attempt. */
+		if (err_class(err.code) == ERR_RETRYABLE)
+			return drive_target_failed(d, &err);
 		return drive_step_of(d, &err, "halting the engine");
+	}
 	drive_close_engine(d);
 	FAULT("drive.obey.halted");
+	if (state_is_settled(d->op.state))
+		return STEP_SETTLED; /* completed before it could be halted */
 	message = mem_printf(d->loaded, "%s by %s",
 			     event == EVENT_STOP ? "Stopped" : "Cancelled", r->requested_by);
 	if (settle_all(d, event, message, &err) < 0)

@@ -173,10 +173,15 @@ int settle_task_failure(struct drive *d, struct task *t, const struct sb_err *wh
 
 int settle_retry(struct drive *d, const struct sb_err *why, struct sb_err *err)
 {
-	for (size_t i = 0; i < d->n_tasks; i++)
-		if (task_open(&d->tasks[i]))
-			return settle_task_failure(d, &d->tasks[i], why, err);
-	BUG("nothing to retry");
+	struct projection p = { .forced = STATE_FAILED_RETRYABLE,
+				.error_code = err_wire_code(why->code),
+				.error_message = why->msg };
+	struct lease_tx tx;
+	enum state state;
+
+	if (lease_tx_begin(d->db, &d->lease, &tx, err) < 0)
+		return -1;
+	return settle_commit(d, &tx, &p, &state, err);
 }
 
 int drive_expire(TALLOC_CTX *ctx, struct db *db, const struct lease *lease, bool too_old,
@@ -191,14 +196,13 @@ int drive_expire(TALLOC_CTX *ctx, struct db *db, const struct lease *lease, bool
 
 	if (drive_reload(&d, err) < 0)
 		goto out;
-	if (too_old)
-		snprintf(reason, sizeof(reason),
-			 "Gave up: its last failure is more than a day old. It was: %s",
-			 d.op.error_message ? d.op.error_message : "unknown");
-	else
-		snprintf(reason, sizeof(reason), "Gave up after %d retries. The last failure: %s",
-			 RETRY_BUDGET,
-			 d.op.error_message ? d.op.error_message : "its drivers kept dying");
+	snprintf(reason, sizeof(reason), "%s: %s%s",
+		 too_old ? "Gave up: its last failure is more than a day old" :
+			   "Gave up: no retry is left. The last failure",
+		 d.op.error_message ? d.op.error_message : "its drivers kept dying.",
+		 drive_left_running(&d) ?
+			 " A statement may still be running on the target; plan again to see." :
+			 "");
 	p.error_message = reason;
 	if (lease_tx_begin(db, lease, &tx, err) < 0)
 		goto out;

@@ -13,7 +13,8 @@
 #include "core/drive/drive_internal.h"
 
 #define BUSY_WAIT_MS 500
-#define POLL_MS 200
+#define POLL_FIRST_MS 5 /* doubled at every look … */
+#define POLL_MS 200 /* … up to this */
 #define START_NEEDS_MS 20000 /* lease time that must be left when the engine is called */
 
 /* ---- opening ------------------------------------------------------------------------------ */
@@ -29,18 +30,21 @@ static void fill_engine_task(struct drive *d, const struct task *t, struct engin
 		.table = mem_strdup(d->run_ctx, t->table),
 		.ddl = mem_strdup(d->run_ctx, t->ddl),
 		.action = mem_strdup(d->run_ctx, t->action),
+		.announced_blocking = strcmp(t->execution_mode, "direct") == 0,
 	};
 	if (engine_algorithm_parse(t->algorithm, &algorithm) == 0)
 		e->announced = (enum engine_algorithm)algorithm;
+	e->announced_blocking = strcmp(t->execution_mode, "direct") == 0;
 }
 
-static int open_engine(struct drive *d, struct sb_err *err)
+static int open_engine(struct drive *d, bool evict, struct sb_err *err)
 {
 	struct engine_request request = {
 		.target = &d->env->db,
 		.apply_id = d->lease.apply_id,
 		.lease_token = d->lease.token,
 		.options = { .defer_cutover = d->options.defer_cutover, .volume = d->volume },
+		.evict = evict,
 	};
 	struct engine_task *tasks;
 	int algorithm = ENGINE_ALGORITHM_AUTO;
@@ -183,12 +187,13 @@ static enum step start_chosen(struct drive *d)
 	for (size_t i = 0; i < d->n_active; i++)
 		log_info("drive.started", "%s: %s", d->engine_tasks[i].table,
 			 d->engine_tasks[i].ddl);
-	d->wait_ms = 5; /* an instant change is over by then */
+	d->poll_ms = POLL_FIRST_MS; /* an instant change is over by then */
+	d->wait_ms = d->poll_ms;
 	return STEP_CONTINUE;
 }
 
 /* The target could not be opened or read: retry later, or fail. */
-static enum step target_failed(struct drive *d, const struct sb_err *why)
+enum step drive_target_failed(struct drive *d, const struct sb_err *why)
 {
 	struct sb_err err;
 
@@ -218,9 +223,9 @@ enum step drive_begin(struct drive *d)
 	int rc;
 
 	d->wait_ms = 0;
-	if (!d->run && open_engine(d, &err) < 0) {
+	if (!d->run && open_engine(d, false, &err) < 0) {
 		if (err.code != SB_EBUSY)
-			return target_failed(d, &err);
+			return drive_target_failed(d, &err);
 		/* Our dead predecessor's statement, as a rule: it will end. */
 		if (!d->busy_logged)
 			log_err(LOG_INFO, "drive.busy", &err, "waiting for the target's lock");
@@ -229,11 +234,14 @@ enum step drive_begin(struct drive *d)
 		return STEP_CONTINUE;
 	}
 	FAULT("drive.opened");
+	/* The locks are ours: what a dead driver left running has ended. */
+	if (drive_left_running(d) && settle_all(d, EVENT_RETRY, NULL, &err) < 0)
+		return drive_step_of(d, &err, "requeueing tasks");
 	tmp = mem_ctx(d->ctx, "replan");
 	rc = drive_replan(tmp, d, &plan, &err);
 	if (rc < 0) {
 		step = err.code == SB_ESTORAGE ? drive_step_of(d, &err, "reading the plan") :
-						 target_failed(d, &err);
+						 drive_target_failed(d, &err);
 		goto out;
 	}
 	rc = apply_replan(d, &plan, &err);
@@ -396,7 +404,8 @@ enum step drive_observe(struct drive *d)
 	struct sb_err err;
 	bool open = false;
 
-	d->wait_ms = POLL_MS;
+	d->poll_ms = d->poll_ms * 2 < POLL_MS ? d->poll_ms * 2 : POLL_MS;
+	d->wait_ms = d->poll_ms;
 	if (poll_and_write(d, &progress, &err) < 0)
 		return drive_step_of(d, &err, "observing the engine");
 	for (size_t i = 0; i < d->n_active; i++) {
@@ -426,10 +435,37 @@ enum step drive_observe(struct drive *d)
 	return STEP_CONTINUE; /* the next task */
 }
 
+bool drive_left_running(const struct drive *d)
+{
+	for (size_t i = 0; i < d->n_tasks; i++)
+		if (state_class(d->tasks[i].state) == CLASS_ACTIVE)
+			return true;
+	return false;
+}
+
+int drive_quiesce(struct drive *d, struct sb_err *err)
+{
+	struct replan plan;
+	int rc = open_engine(d, true, err);
+
+	if (rc == 0)
+		rc = drive_replan(d->run_ctx, d, &plan, err);
+	/* Only what is done is settled here; drift is the next start's matter. */
+	for (size_t i = 0; rc == 0 && i < d->n_tasks; i++)
+		if (plan.needed[i] < 0)
+			plan.needed[i] = 1;
+	if (rc == 0)
+		rc = apply_replan(d, &plan, err) < 0 ? -1 : 0;
+	drive_close_engine(d);
+	return rc;
+}
+
 int drive_halt(struct drive *d, struct sb_err *err)
 {
 	struct engine_progress *progress;
 
+	if (!d->run && drive_left_running(d))
+		return drive_quiesce(d, err);
 	if (!d->run || d->n_active == 0)
 		return 0;
 	if (d->engine->ops.stop(d->run, err) < 0)

@@ -64,6 +64,27 @@ static bool has_wide_character(const struct token *t)
 	return false;
 }
 
+static bool is_too_long(const struct token *t)
+{
+	size_t quotes = t->type == TOKEN_IDENT ? 2 : 0, characters = 0;
+
+	for (size_t i = 0; i < t->len; i++)
+		if (((unsigned char)t->text[i] & 0xc0) != 0x80)
+			characters++;
+	return characters > SCHEMA_MAX_IDENTIFIER + quotes;
+}
+
+static int check_name_token(const struct token *k, struct sb_err *err)
+{
+	if (has_wide_character(k))
+		return refuse(k, err, "a name with a character above U+FFFF",
+			      "servers do not store such names: rename it");
+	if (is_too_long(k))
+		return refuse(k, err, "a name that is too long",
+			      "use at most 64 characters");
+	return 0;
+}
+
 static int check_token(const struct tokens *t, size_t i, struct sb_err *err)
 {
 	const struct token *k = &t->v[i];
@@ -83,9 +104,8 @@ static int check_token(const struct tokens *t, size_t i, struct sb_err *err)
 	if (token_is(k, "PERIOD") && token_is(k + 1, "FOR"))
 		return refuse(k, err, "a period",
 			      "tables with periods are not managed by SchemaBot");
-	if ((k->type == TOKEN_WORD || k->type == TOKEN_IDENT) && has_wide_character(k))
-		return refuse(k, err, "a name with a character above U+FFFF",
-			      "servers do not store such names: rename it");
+	if ((k->type == TOKEN_WORD || k->type == TOKEN_IDENT) && check_name_token(k, err) < 0)
+		return -1;
 	if (k->type == TOKEN_STRING && has_wide_character(k) &&
 	    !(i > 0 && (token_is(k - 1, "COMMENT") || token_is(k - 2, "COMMENT"))))
 		return refuse(k, err, "a text with a character above U+FFFF",
@@ -201,7 +221,7 @@ static int check_frame(TALLOC_CTX *ctx, const struct tokens *t, char **table,
 				      "write the table out");
 	if (token_punct(&t->v[i + 1], '('))
 		return refuse(&t->v[i + 1], err, "not a list of columns", ONE_STATEMENT);
-	for (size_t k = i; k < t->n; k++)
+	for (size_t k = i - 1; k < t->n; k++)
 		if (check_token(t, k, err) < 0)
 			return -1;
 	return check_options(t, tokens_skip(t, i), err);

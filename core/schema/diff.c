@@ -239,6 +239,17 @@ static const struct table_constraint *find_constraint(const struct table *t,
 	return NULL;
 }
 
+static void cannot_replace(struct table_diff *d, const struct table_constraint *c)
+{
+	if (!d->inexpressible)
+		d->inexpressible =
+			mem_printf(d,
+				   "foreign key `%s` would be dropped and added under the same "
+				   "name, which servers refuse in one statement; give the changed "
+				   "one a new name",
+				   c->name);
+}
+
 /* One clause for each constraint of `mine` that `other` has not, or has differently. */
 static void constraints(struct table_diff *d, const struct table *mine,
 			const struct table *other, enum constraint_kind kind,
@@ -252,7 +263,9 @@ static void constraints(struct table_diff *d, const struct table *mine,
 		o = find_constraint(other, c);
 		if (o && strcmp(c->canonical, o->canonical) == 0)
 			continue;
-		if (kind == CONSTRAINT_OTHER)
+		if (o && kind == CONSTRAINT_FOREIGN_KEY)
+			cannot_replace(d, c);
+		else if (kind == CONSTRAINT_OTHER)
 			cannot(d, "a part of the table", mine == d->from ? c->name : "absent",
 			       mine == d->from ? "absent" : c->name);
 		else

@@ -187,6 +187,16 @@ static void small_counter(struct lint_list *list, const struct rule *r, const st
 	}
 }
 
+static void comment_characters(struct lint_list *list, const struct rule *r,
+			       const struct table *t)
+{
+	if (t->wide_text)
+		report(list, r, t, "",
+		       "a comment in table `%s` has characters above U+FFFF (such as emoji), "
+		       "which servers keep as \"?\"",
+		       t->name);
+}
+
 static const struct rule rules[] = {
 	{ "no_primary_key", "error", "add_primary_key", no_primary_key },
 	{ "primary_key_type", "error", "change_type", primary_key_type },
@@ -196,6 +206,7 @@ static const struct rule rules[] = {
 	{ "redundant_index", "warning", "drop_index", redundant_index },
 	{ "storage_engine", "warning", "change_engine", storage_engine },
 	{ "zero_date", "warning", "change_default", zero_date },
+	{ "comment_characters", "warning", "change_comment", comment_characters },
 	{ "small_counter", "warning", "change_type", small_counter },
 };
 

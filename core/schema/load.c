@@ -26,7 +26,6 @@ struct loader {
 	const struct schema_view *live;
 	struct db *work, *keeper;
 	struct text_list *errors;
-	struct lint_list *lint;
 	struct loaded *files;
 	struct desired *out;
 };
@@ -107,19 +106,13 @@ static void check_no_view(struct loader *l, struct loaded *f)
 }
 
 /* A comment may hold any character, but servers keep some of them as "?" only. */
-static void lint_comments(struct loader *l, const struct loaded *f)
+static bool has_wide_text(const struct tokens *t)
 {
-	for (size_t i = 0; i < f->tokens.n; i++) {
-		const struct token *t = &f->tokens.v[i];
-
-		for (size_t k = 0; t->type == TOKEN_STRING && k < t->len; k++)
-			if ((unsigned char)t->text[k] >= 0xf0) {
-				lint_add(l->lint, "comment_characters", "warning", f->table, "",
-					 "a comment has characters above U+FFFF (such as emoji), "
-					 "which servers store as \"?\"");
-				return;
-			}
-	}
+	for (size_t i = 0; i < t->n; i++)
+		for (size_t k = 0; t->v[i].type == TOKEN_STRING && k < t->v[i].len; k++)
+			if ((unsigned char)t->v[i].text[k] >= 0xf0)
+				return true;
+	return false;
 }
 
 static void check_file(struct loader *l, struct loaded *f)
@@ -132,10 +125,83 @@ static void check_file(struct loader *l, struct loaded *f)
 	}
 	check_unique(l, f);
 	check_no_view(l, f);
-	lint_comments(l, f);
 	f->live = view_table(l->live, f->table);
 	if (f->live && !allow_same_statement(&f->tokens, &f->live->tokens))
 		f->live = NULL;
+}
+
+/* ---- screening ----------------------------------------------------------------------------------- */
+
+/* Foreign keys and partitions do not exist, or silently vanish, in temporary tables. */
+static bool can_screen(const struct loaded *f)
+{
+	for (size_t i = 0; i < f->tokens.n; i++)
+		if (token_is(&f->tokens.v[i], "REFERENCES") ||
+		    token_is(&f->tokens.v[i], "PARTITION"))
+			return false;
+	return true;
+}
+
+/* SHOW CREATE of a temporary table is that of a table plus one word. */
+static bool shows_live(TALLOC_CTX *tmp, const struct db_rows *rows, const struct table *live)
+{
+	static const char prefix[] = "CREATE TEMPORARY TABLE";
+	const char *shown = rows->n == 1 && rows->width >= 2 ? rows->cell[0][1] : NULL;
+	struct tokens tokens;
+
+	if (!shown || strncmp(shown, prefix, strlen(prefix)) != 0)
+		return false;
+	shown = mem_printf(tmp, "CREATE TABLE%s", shown + strlen(prefix));
+	return tokenize(tmp, shown, &tokens, NULL) == 0 &&
+	       allow_same_statement(&tokens, &live->tokens);
+}
+
+/*
+ * Does the file make the live table? A temporary table answers that ten times faster than
+ * a real one. "No" only means that it has to be looked at closely: not every table can
+ * be temporary, and the account may not be allowed to make one. -1: the server's fault.
+ */
+static int screen(struct loader *l, struct loaded *f, const struct table *live,
+		  struct sb_err *err)
+{
+	TALLOC_CTX *tmp = mem_ctx(NULL, "screening");
+	const char *rest = f->tokens.v[0].text + f->tokens.v[0].len;
+	char *quoted = db_ident(tmp, f->table);
+	struct db_rows *rows;
+	struct sb_err why = { 0 };
+	bool same;
+
+	if (db_run(l->work, mem_printf(tmp, "CREATE TEMPORARY%s", rest), &why) < 0) {
+		talloc_free(tmp);
+		return 0; /* create() will meet the same reason and report it */
+	}
+	if (db_query(tmp, l->work, mem_printf(tmp, "SHOW CREATE TABLE %s", quoted), &rows,
+		     err) < 0 ||
+	    db_run(l->work, mem_printf(tmp, "DROP TEMPORARY TABLE %s", quoted), err) < 0) {
+		talloc_free(tmp);
+		return -1;
+	}
+	same = shows_live(tmp, rows, live);
+	talloc_free(tmp);
+	return same;
+}
+
+static int screen_all(struct loader *l, struct sb_err *err)
+{
+	for (size_t i = 0; i < l->ns->n_files && !db_is_lost(l->work); i++) {
+		struct loaded *f = &l->files[i];
+		struct table *live = f->table ? view_table(l->live, f->table) : NULL;
+		int same;
+
+		if (f->live || f->refused || !live || !can_screen(f))
+			continue;
+		same = screen(l, f, live, err);
+		if (same < 0)
+			return -1;
+		if (same)
+			f->live = live;
+	}
+	return 0;
 }
 
 /* ---- into the scratch schema ------------------------------------------------------------------ */
@@ -195,25 +261,38 @@ static int collect(struct loader *l, size_t sent, struct sb_err *err)
 		if (!t)
 			return sb_err(err, SB_EENGINE, "%s/%s: the server made no table `%s`",
 				      l->ns->name, f->file->name, f->table);
+		t->wide_text = has_wide_text(&f->tokens);
 		out->v[out->n++] = t;
 	}
 	qsort(out->v, out->n, sizeof(*out->v), by_name);
 	return 0;
 }
 
+/* How many files need a table of their own in the scratch schema. */
+static size_t count_open(const struct loader *l)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->ns->n_files; i++)
+		if (!l->files[i].live && !l->files[i].refused)
+			n++;
+	return n;
+}
+
 static int load(struct loader *l, struct sb_err *err)
 {
-	size_t sent = 0;
+	size_t sent;
 
 	for (size_t i = 0; i < l->ns->n_files; i++) {
 		l->files[i].file = &l->ns->files[i];
 		check_file(l, &l->files[i]);
-		if (!l->files[i].live && !l->files[i].refused)
-			sent++;
 	}
-	if (sent > 0 && scratch_create(l->out, l->work, l->keeper, l->live->charset,
-				       l->live->collation, &l->out->scratch, err) < 0)
+	if (count_open(l) > 0 &&
+	    (scratch_create(l->out, l->work, l->keeper, l->live->charset, l->live->collation,
+			    &l->out->scratch, err) < 0 ||
+	     screen_all(l, err) < 0))
 		return -1;
+	sent = count_open(l);
 	for (size_t i = 0; i < l->ns->n_files; i++) {
 		struct loaded *f = &l->files[i];
 
@@ -230,15 +309,13 @@ static int load(struct loader *l, struct sb_err *err)
 
 int load_files(TALLOC_CTX *ctx, struct db *work, struct db *keeper,
 	       const struct schema_namespace *ns, const struct schema_view *live,
-	       struct text_list *errors, struct lint_list *lint, struct desired **out,
-	       struct sb_err *err)
+	       struct text_list *errors, struct desired **out, struct sb_err *err)
 {
 	struct loader l = { .ns = ns,
 			    .live = live,
 			    .work = work,
 			    .keeper = keeper,
 			    .errors = errors,
-			    .lint = lint,
 			    .out = mem_new(ctx, struct desired) };
 
 	*out = l.out;

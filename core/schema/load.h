@@ -8,7 +8,6 @@
 #define SB_SCHEMA_LOAD_H
 
 #include "core/schema/introspect.h"
-#include "core/schema/lint.h"
 #include "core/schema/schema.h"
 #include "core/schema/scratch.h"
 
@@ -34,8 +33,7 @@ struct desired {
  */
 int load_files(TALLOC_CTX *ctx, struct db *work, struct db *keeper,
 	       const struct schema_namespace *ns, const struct schema_view *live,
-	       struct text_list *errors, struct lint_list *lint, struct desired **out,
-	       struct sb_err *err) MUST_CHECK;
+	       struct text_list *errors, struct desired **out, struct sb_err *err) MUST_CHECK;
 
 /* Is a failed statement its own fault (and not the server's, or a missing privilege)? */
 bool is_statement_fault(const struct sb_err *err);

@@ -24,7 +24,6 @@
 
 #define DEFAULT_IO_SECONDS 30
 #define MAX_FILE_NAME 255
-#define MAX_IDENTIFIER 64
 
 struct change { /* one table that differs */
 	const struct table *live, *desired;
@@ -69,11 +68,11 @@ static bool is_printable(const char *s, size_t max)
 static int check_input(const struct schema_namespace *ns, size_t n, struct sb_err *err)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (!is_printable(ns[i].name, 4 * MAX_IDENTIFIER))
+		if (!is_printable(ns[i].name, 4 * SCHEMA_MAX_IDENTIFIER))
 			return sb_err(err, SB_EINVALID,
 				      "schema_files: namespace number %zu has no usable name; "
 				      "use up to %d printable characters",
-				      i + 1, MAX_IDENTIFIER);
+				      i + 1, SCHEMA_MAX_IDENTIFIER);
 		for (size_t k = 0; k < i; k++)
 			if (strcmp(ns[k].schema, ns[i].schema) == 0)
 				return sb_err(err, SB_EINVALID,
@@ -404,8 +403,8 @@ static int plan_namespace(struct planner *p, const struct schema_namespace *ns,
 		rc = introspect_check_access(p->live, ns->schema, err);
 	if (rc == 0) {
 		keep_originals(p, &s);
-		rc = load_files(s.tmp, p->work, p->live, ns, s.live, &p->errors, &p->lint,
-				&s.desired, err);
+		rc = load_files(s.tmp, p->work, p->live, ns, s.live, &p->errors, &s.desired,
+				err);
 	}
 	if (rc == 0 && !s.desired->failed)
 		rc = plan_changes(p, &s, err);
@@ -413,10 +412,8 @@ static int plan_namespace(struct planner *p, const struct schema_namespace *ns,
 	return rc;
 }
 
-static struct schema_plan *finish(struct planner *p)
+static void fill_in(const struct planner *p, struct schema_plan *plan)
 {
-	struct schema_plan *plan = mem_new(p->result, struct schema_plan);
-
 	*plan = (struct schema_plan){ .changes = p->changes,
 				      .n_changes = p->n_changes,
 				      .lint = p->lint.v,
@@ -425,7 +422,6 @@ static struct schema_plan *finish(struct planner *p)
 				      .n_errors = p->errors.n,
 				      .originals = p->originals,
 				      .n_originals = p->n_originals };
-	return plan;
 }
 
 int schema_plan(TALLOC_CTX *ctx, const struct db_params *target,
@@ -433,8 +429,9 @@ int schema_plan(TALLOC_CTX *ctx, const struct db_params *target,
 		const struct schema_plan_options *options, struct schema_plan **out,
 		struct sb_err *err)
 {
+	struct schema_plan *plan = mem_new(ctx, struct schema_plan);
 	struct planner p = { .tmp = mem_ctx(NULL, "planning"),
-			     .result = mem_ctx(ctx, "plan"),
+			     .result = plan,
 			     .options = options };
 	int rc;
 
@@ -449,10 +446,12 @@ int schema_plan(TALLOC_CTX *ctx, const struct db_params *target,
 		rc = plan_namespace(&p, &namespaces[i], err);
 	}
 	talloc_free(p.tmp);
-	if (rc == 0)
-		*out = finish(&p);
-	else
-		talloc_free(p.result);
+	if (rc == 0) {
+		fill_in(&p, plan);
+		*out = plan;
+	} else {
+		talloc_free(plan);
+	}
 	return rc;
 }
 

@@ -96,5 +96,6 @@ int schema_read_live(TALLOC_CTX *ctx, struct db *db, const char *namespace,
 int schema_drop_leftovers(struct db *db, int max_age_seconds, struct sb_err *err) MUST_CHECK;
 
 #define SCHEMA_SCRATCH_PREFIX "_schemabot_"
+#define SCHEMA_MAX_IDENTIFIER 64 /* characters; both servers */
 
 #endif

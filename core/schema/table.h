@@ -78,6 +78,7 @@ struct table {
 	const char *engine, *charset, *collation;
 	const char *row_format_printed; /* "" = not named */
 	const char *row_format;		/* in effect: "Dynamic" */
+	bool wide_text; /* its file had a text that servers keep as "?" (load.c) */
 };
 
 /*

@@ -45,7 +45,8 @@ static void set_detail(struct engine_run *run, const char *text)
 	pthread_mutex_unlock(&run->mutex);
 }
 
-/* From here on the watcher may see and kill a statement. False when the run is to halt. */
+/* From here on the watcher may see and kill a statement. False when the run is to halt.
+ */
 static bool enter_statement(struct engine_run *run)
 {
 	bool go;
@@ -139,13 +140,15 @@ static enum outcome send(struct attempt *a, const char *sql, struct sb_err *err)
 		who = mysql_blocker(a->mem, a->run->ddl, a->task->schema, a->task->table);
 		if (a->tries >= MYSQL_LOCK_TRIES ||
 		    clock_ms() - a->began_ms > MYSQL_LOCK_BUDGET_MS) {
-			(void)sb_err(err, SB_ERETRY,
-				     "The lock on the table was not to be had within %d tries of "
-				     "%d s; it is %s.",
-				     a->tries, MYSQL_LOCK_WAIT_SECONDS, who);
+			(void)sb_err(
+				err, SB_ERETRY,
+				"The lock on the table was not to be had within %d tries of "
+				"%d s; it is %s.",
+				a->tries, MYSQL_LOCK_WAIT_SECONDS, who);
 			return FAILED;
 		}
-		text = mem_printf(a->mem, "waiting for the table's lock (try %d of %d), %s",
+		text = mem_printf(a->mem,
+				  "waiting for the table's lock (try %d of %d), %s",
 				  a->tries, MYSQL_LOCK_TRIES, who);
 		log_info("engine.mysql.lock_wait", "%s.%s: %s", a->task->schema,
 			 a->task->table, text);
@@ -162,19 +165,22 @@ static enum outcome fail_refused(const struct attempt *a, struct sb_err *err)
 	struct sb_err refusal = *err;
 
 	if (forced != ENGINE_ALGORITHM_AUTO)
-		(void)sb_err(err, SB_EINVALID,
-			     "algorithm=%s is not possible for this change: %s Leave the option "
-			     "out, or choose another algorithm.",
-			     engine_algorithm_name(forced), refusal.msg);
+		(void)sb_err(
+			err, SB_EINVALID,
+			"algorithm=%s is not possible for this change: %s Leave the option "
+			"out, or choose another algorithm.",
+			engine_algorithm_name(forced), refusal.msg);
 	else if (a->task->announced != ENGINE_ALGORITHM_AUTO)
-		(void)sb_err(err, SB_EENGINE,
-			     "The plan announced algorithm %s%s, which the server refuses now "
-			     "that it sees the table's rows: %s Apply a new plan with the option "
-			     "algorithm=%s if that is acceptable.",
-			     engine_algorithm_name(a->task->announced),
-			     a->task->announced_blocking ? "" : " without blocking writes",
-			     refusal.msg,
-			     a->task->announced == ENGINE_ALGORITHM_INSTANT ? "inplace" : "copy");
+		(void)sb_err(
+			err, SB_EENGINE,
+			"The plan announced algorithm %s%s, which the server refuses now "
+			"that it sees the table's rows: %s Apply a new plan with the option "
+			"algorithm=%s if that is acceptable.",
+			engine_algorithm_name(a->task->announced),
+			a->task->announced_blocking ? "" : " without blocking writes",
+			refusal.msg,
+			a->task->announced == ENGINE_ALGORITHM_INSTANT ? "inplace"
+								       : "copy");
 	return FAILED;
 }
 
@@ -187,8 +193,8 @@ static enum outcome climb(struct attempt *a, struct sb_err *err)
 		enum outcome o;
 		char *sql;
 
-		if (!mysql_rung_allowed(rung, a->run->options.algorithm, a->task->announced,
-					a->task->announced_blocking))
+		if (!mysql_rung_allowed(rung, a->run->options.algorithm,
+					a->task->announced, a->task->announced_blocking))
 			continue;
 		sql = mysql_alter_with(a->mem, a->task->ddl, rung->clause[flavor], err);
 		if (!sql)
@@ -273,8 +279,9 @@ static const struct {
 	{ 1317, "Somebody ended the statement with KILL." },
 	{ 1366, DATA_HINT },
 	{ 1406, DATA_HINT },
-	{ 1799, "Writes came faster than the server could apply them afterwards: apply in a "
-		"quieter hour, or raise innodb_online_alter_log_max_size." },
+	{ 1799,
+	  "Writes came faster than the server could apply them afterwards: apply in a "
+	  "quieter hour, or raise innodb_online_alter_log_max_size." },
 };
 
 static void explain(const struct engine_task *task, struct sb_err *err)
@@ -290,6 +297,20 @@ static void explain(const struct engine_task *task, struct sb_err *err)
 	err->db_errno = plain.db_errno;
 }
 
+/* The mutex being held. From here on the slots change no more. */
+static void end_run(struct engine_run *run)
+{
+	for (size_t i = 0; i < run->n && run->halt; i++)
+		if (run->slots[i].progress.state == ENGINE_TASK_PENDING)
+			run->slots[i].progress.state = ENGINE_TASK_STOPPED;
+	run->ended = true;
+	pthread_cond_broadcast(&run->changed);
+}
+
+/*
+ * Publish how the current task ended. The last one's end and the run's are one step, so
+ * that whoever sees it may call start() again.
+ */
 static void report(struct engine_run *run, enum outcome o, const struct sb_err *err)
 {
 	struct engine_progress *p;
@@ -313,6 +334,8 @@ static void report(struct engine_run *run, enum outcome o, const struct sb_err *
 		p->state = ENGINE_TASK_STOPPED;
 		break;
 	}
+	if (o != DONE || run->current + 1 == run->n)
+		end_run(run);
 	pthread_mutex_unlock(&run->mutex);
 }
 
@@ -326,20 +349,11 @@ static bool enter_task(struct engine_run *run, size_t i)
 	if (go) {
 		run->current = i;
 		progress_of(run)->state = ENGINE_TASK_RUNNING;
+	} else {
+		end_run(run);
 	}
 	pthread_mutex_unlock(&run->mutex);
 	return go;
-}
-
-static void end_run(struct engine_run *run)
-{
-	pthread_mutex_lock(&run->mutex);
-	for (size_t i = 0; i < run->n && run->halt; i++)
-		if (run->slots[i].progress.state == ENGINE_TASK_PENDING)
-			run->slots[i].progress.state = ENGINE_TASK_STOPPED;
-	run->ended = true;
-	pthread_cond_broadcast(&run->changed);
-	pthread_mutex_unlock(&run->mutex);
 }
 
 void *mysql_worker(void *arg)
@@ -362,7 +376,6 @@ void *mysql_worker(void *arg)
 		report(run, o, &err);
 		talloc_free(a.mem);
 	}
-	end_run(run);
 	log_context_clear();
 	db_thread_end();
 	return NULL;

@@ -14,7 +14,8 @@
 
 #include "engines/mysql/ladder.h"
 
-/* True when the error is about the server or the connection and not about the statement. */
+/* True when the error is about the server or the connection and not about the statement.
+ */
 static bool no_answer(const struct sb_err *err)
 {
 	return err_class(err->code) != ERR_PERMANENT;
@@ -27,8 +28,9 @@ static void announce(struct engine_verdict *verdict, const struct mysql_rung *ru
 	verdict->execution_mode = rung->blocking ? "direct" : "";
 	verdict->reason = rung->reason;
 	if (forced == ENGINE_ALGORITHM_COPY)
-		verdict->reason = "algorithm=copy was asked for: the table is copied under a "
-				  "lock, and writes wait until it ends.";
+		verdict->reason =
+			"algorithm=copy was asked for: the table is copied under a "
+			"lock, and writes wait until it ends.";
 }
 
 /*
@@ -62,10 +64,11 @@ static int refuse_forced(struct db *db, const char *ddl, enum engine_algorithm f
 	rc = try_rung(db, &mysql_ladder[MYSQL_RUNGS - 1], ddl, err);
 	if (rc <= 0)
 		return -1; /* it does not work at all, and *err says why */
-	return sb_err(err, SB_EINVALID,
-		      "algorithm=%s is not possible for this change: %s Leave the option out, or "
-		      "choose another algorithm.",
-		      engine_algorithm_name(forced), refusal.msg);
+	return sb_err(
+		err, SB_EINVALID,
+		"algorithm=%s is not possible for this change: %s Leave the option out, or "
+		"choose another algorithm.",
+		engine_algorithm_name(forced), refusal.msg);
 }
 
 static int judge_alter(struct db *db, const char *ddl, enum engine_algorithm forced,

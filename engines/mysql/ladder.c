@@ -18,23 +18,27 @@ const struct mysql_rung mysql_ladder[MYSQL_RUNGS] = {
 	  .words = "changing it in place",
 	  .reason = "" },
 	{ .algorithm = ENGINE_ALGORITHM_INPLACE,
-	  .clause = { "ALGORITHM=INPLACE, LOCK=SHARED", "ALGORITHM=INPLACE, LOCK=SHARED" },
+	  .clause = { "ALGORITHM=INPLACE, LOCK=SHARED",
+		      "ALGORITHM=INPLACE, LOCK=SHARED" },
 	  .blocking = true,
 	  .words = "changing it in place under a lock",
-	  .reason = "This server can only do it in place under a lock: writes wait until it "
-		    "ends." },
+	  .reason =
+		  "This server can only do it in place under a lock: writes wait until it "
+		  "ends." },
 	{ .algorithm = ENGINE_ALGORITHM_COPY,
 	  .clause = { "ALGORITHM=COPY", "ALGORITHM=COPY" },
 	  .blocking = true,
 	  .words = "copying it under a lock",
-	  .reason = "This server can only do it by copying the table under a lock: writes "
-		    "wait until it ends." },
+	  .reason =
+		  "This server can only do it by copying the table under a lock: writes "
+		  "wait until it ends." },
 	{ .algorithm = ENGINE_ALGORITHM_COPY,
 	  .clause = { "", "" },
 	  .blocking = true,
 	  .words = "a way of its own choice, under a lock",
-	  .reason = "This server gives no choice of algorithm for this change and may lock "
-		    "the table: writes wait until it ends." },
+	  .reason =
+		  "This server gives no choice of algorithm for this change and may lock "
+		  "the table: writes wait until it ends." },
 };
 
 bool mysql_rung_allowed(const struct mysql_rung *rung, enum engine_algorithm forced,
@@ -63,7 +67,9 @@ bool mysql_rung_allowed(const struct mysql_rung *rung, enum engine_algorithm for
  * ALGORITHM beside ADD, DROP, COALESCE, REORGANIZE and the like of PARTITION; a statement
  * that is wrong in itself fails on the last rung too.
  */
-static const unsigned refusals[] = { 1064, 1800, 1801, 1845, 1846, 4092, 4093, 4157, 4158 };
+static const unsigned refusals[] = {
+	1064, 1800, 1801, 1845, 1846, 4092, 4093, 4157, 4158
+};
 
 bool mysql_rung_refused(unsigned db_errno)
 {
@@ -128,9 +134,10 @@ char *mysql_alter_with(TALLOC_CTX *ctx, const char *ddl, const char *clause,
 	if (end)
 		rest = skip_space(end);
 	if (*rest == '\0' || rest == end) {
-		(void)sb_err(err, SB_EINVALID,
-			     "An ALTER must read ALTER TABLE `name` and then its clauses; "
-			     "this one does not. Make a new plan.");
+		(void)sb_err(
+			err, SB_EINVALID,
+			"An ALTER must read ALTER TABLE `name` and then its clauses; "
+			"this one does not. Make a new plan.");
 		return NULL;
 	}
 	if (!*clause)

@@ -12,10 +12,10 @@
 
 struct mysql_rung {
 	enum engine_algorithm algorithm;
-	/* What follows the table name; "" = the server chooses. MariaDB needs LOCK=NONE beside
-	 * INSTANT: without it, it accepts INSTANT for PARTITION BY, ORDER BY and a change of
-	 * ENGINE and then copies the table all the same (seen on 10.11). MySQL refuses any
-	 * LOCK beside INSTANT. */
+	/* What follows the table name; "" = the server chooses. MariaDB needs LOCK=NONE
+	 * beside INSTANT: without it, it accepts INSTANT for PARTITION BY, ORDER BY and a
+	 * change of ENGINE and then copies the table all the same (seen on 10.11). MySQL
+	 * refuses any LOCK beside INSTANT. */
 	const char *clause[2]; /* indexed by enum db_flavor */
 	bool blocking;	       /* writes wait while it runs */
 	const char *words;     /* "copying it under a lock": for messages */

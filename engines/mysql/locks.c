@@ -9,6 +9,9 @@
 
 #include "core/base/buf.h"
 #include "core/base/id.h"
+#include "core/base/log.h"
+
+#define EVICT_SECONDS 8 /* open() may take ten */
 
 static char ascii_lower(char c)
 {
@@ -70,22 +73,58 @@ int mysql_lock_take(struct db *db, const char *schema, const char *table,
 	int rc = -1;
 
 	mysql_lock_name(schema, table, name);
-	if (db_query(mem, db, mem_printf(mem, "SELECT GET_LOCK('%s', 0)", name), &rows, err) < 0)
+	if (db_query(mem, db, mem_printf(mem, "SELECT GET_LOCK('%s', 0)", name), &rows,
+		     err) < 0)
 		goto out;
 	got = rows->n ? rows->cell[0][0] : NULL;
 	if (got && strcmp(got, "1") == 0) {
 		rc = 0;
 		goto out;
 	}
-	if (db_query(mem, db, mem_printf(mem, "SELECT IS_USED_LOCK('%s')", name), &rows, err) < 0)
+	if (db_query(mem, db, mem_printf(mem, "SELECT IS_USED_LOCK('%s')", name), &rows,
+		     err) < 0)
 		goto out;
 	holder = rows->n ? rows->cell[0][0] : NULL;
 	if (holder)
 		who = describe(mem, db, strtoull(holder, NULL, 10));
-	rc = sb_err(err, SB_EBUSY,
-		    "Table %s.%s is being changed by %s: the next change begins when that "
-		    "has ended.",
-		    schema, table, who);
+	rc = sb_err(
+		err, SB_EBUSY,
+		"Table %s.%s is being changed by %s: the next change begins when that "
+		"has ended.",
+		schema, table, who);
+out:
+	talloc_free(mem);
+	return rc;
+}
+
+int mysql_lock_evict(struct db *db, const char *schema, const char *table,
+		     struct sb_err *err)
+{
+	TALLOC_CTX *mem = mem_ctx(NULL, "mysql_lock_evict");
+	char name[MYSQL_LOCK_NAME_LEN + 1];
+	struct db_rows *rows;
+	struct sb_err gone;
+	int rc = -1;
+
+	mysql_lock_name(schema, table, name);
+	if (db_query(mem, db, mem_printf(mem, "SELECT IS_USED_LOCK('%s')", name), &rows,
+		     err) < 0)
+		goto out;
+	/* The holder may end at this moment: what counts is whether the lock comes free. */
+	if (rows->n && rows->cell[0][0] &&
+	    db_run(db, mem_printf(mem, "KILL %s", rows->cell[0][0]), &gone) < 0)
+		log_err(LOG_WARN, "engine.evict", &gone, "cannot end a dead driver's connection");
+	if (db_query(mem, db,
+		     mem_printf(mem, "SELECT GET_LOCK('%s', %d)", name, EVICT_SECONDS), &rows,
+		     err) < 0)
+		goto out;
+	if (rows->n && rows->cell[0][0] && strcmp(rows->cell[0][0], "1") == 0)
+		rc = 0;
+	else
+		sb_err(err, SB_EBUSY,
+		       "A dead driver's statement on '%s'.'%s' does not end; the server was told to "
+		       "kill it.",
+		       schema, table);
 out:
 	talloc_free(mem);
 	return rc;
@@ -163,9 +202,9 @@ static int ask_source(TALLOC_CTX *ctx, struct db *db, size_t i, const char *sche
 		return 0;
 	c = rows->cell[0];
 	*out = mem_printf(ctx, "%sconnection %s (%s@%s, for %s s)",
-			  sources[i].certain ?
-				  "held by " :
-				  "probably held by the oldest open transaction, of ",
+			  sources[i].certain
+				  ? "held by "
+				  : "probably held by the oldest open transaction, of ",
 			  c[0], c[1] ? c[1] : "", c[2] ? c[2] : "", c[3] ? c[3] : "0");
 	return 1;
 }
@@ -176,15 +215,17 @@ char *mysql_blocker(TALLOC_CTX *ctx, struct db *db, const char *schema, const ch
 	char *who;
 
 	for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
-		rc = sources[i].serves[db_flavor(db)] ?
-			     ask_source(ctx, db, i, schema, table, &who) :
-			     -1;
+		rc = sources[i].serves[db_flavor(db)]
+			     ? ask_source(ctx, db, i, schema, table, &who)
+			     : -1;
 		if (rc > 0)
 			return who;
 	}
 	if (rc == 0) /* the last source sees every transaction, and there is none */
 		return mem_strdup(ctx, "held by somebody who cannot be found any more");
-	return mem_printf(ctx, "held by somebody whom we may not see (the PROCESS privilege%s "
-			       "would tell us)",
-			  db_flavor(db) == DB_MYSQL ? " or SELECT on performance_schema" : "");
+	return mem_printf(ctx,
+			  "held by somebody whom we may not see (the PROCESS privilege%s "
+			  "would tell us)",
+			  db_flavor(db) == DB_MYSQL ? " or SELECT on performance_schema"
+						    : "");
 }

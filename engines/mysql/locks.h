@@ -17,10 +17,15 @@
 void mysql_lock_name(const char *schema, const char *table,
 		     char out[MYSQL_LOCK_NAME_LEN + 1]);
 
-/* Take it without waiting. SB_EBUSY names the connection that has it and, where we may see
- * that, what it executes. Belongs to the connection until that ends. */
+/* Take it without waiting. SB_EBUSY names the connection that has it and, where we may
+ * see that, what it executes. Belongs to the connection until that ends. */
 int mysql_lock_take(struct db *db, const char *schema, const char *table,
 		    struct sb_err *err) MUST_CHECK;
+
+/* End the connection that has it and take it; for a holder whose driver is dead. SB_EBUSY
+ * when it has not let go within EVICT_SECONDS. */
+int mysql_lock_evict(struct db *db, const char *schema, const char *table,
+		     struct sb_err *err) MUST_CHECK;
 
 /* Is the lock held by that connection? 1, 0, or -1 when the server did not say. */
 int mysql_lock_held_by(struct db *db, const char *lock_name, uint64_t connection_id,
@@ -31,6 +36,7 @@ int mysql_lock_held_by(struct db *db, const char *lock_name, uint64_t connection
  * fails: what may not be seen is said instead. Never shows another's statement, which may
  * contain data.
  */
-char *mysql_blocker(TALLOC_CTX *ctx, struct db *db, const char *schema, const char *table);
+char *mysql_blocker(TALLOC_CTX *ctx, struct db *db, const char *schema,
+		    const char *table);
 
 #endif

@@ -19,20 +19,22 @@
 #include "core/base/fault.h"
 #include "core/base/log.h"
 
-/* ---- open --------------------------------------------------------------------------- */
+/* ---- open ---------------------------------------------------------------------------
+ */
 
 /*
- * Short lock waits, no statement timeout; and the idle connection of a driver that vanished
- * with its host lets go of its locks after ten minutes.
+ * Short lock waits, no statement timeout; and the idle connection of a driver that
+ * vanished with its host lets go of its locks after ten minutes.
  */
 static int set_up_ddl(struct db *db, struct sb_err *err)
 {
 	TALLOC_CTX *mem = mem_ctx(NULL, "set_up_ddl");
-	char *sql = mem_printf(mem,
-			       "SET SESSION lock_wait_timeout = %d,"
-			       " innodb_lock_wait_timeout = %d, wait_timeout = 600%s",
-			       MYSQL_LOCK_WAIT_SECONDS, MYSQL_LOCK_WAIT_SECONDS,
-			       db_flavor(db) == DB_MARIADB ? ", max_statement_time = 0" : "");
+	char *sql =
+		mem_printf(mem,
+			   "SET SESSION lock_wait_timeout = %d,"
+			   " innodb_lock_wait_timeout = %d, wait_timeout = 600%s",
+			   MYSQL_LOCK_WAIT_SECONDS, MYSQL_LOCK_WAIT_SECONDS,
+			   db_flavor(db) == DB_MARIADB ? ", max_statement_time = 0" : "");
 	int rc = db_run(db, sql, err);
 
 	if (rc < 0 && err && err_class(err->code) == ERR_UNCERTAIN)
@@ -61,7 +63,9 @@ static int take_locks(struct engine_run *run, const struct engine_request *reque
 		mysql_lock_name(t->schema, t->table, name);
 		if (holds(run, name))
 			continue;
-		if (mysql_lock_take(run->ddl, t->schema, t->table, err) < 0)
+		if (mysql_lock_take(run->ddl, t->schema, t->table, err) < 0 &&
+		    !(request->evict && err->code == SB_EBUSY &&
+		      mysql_lock_evict(run->ddl, t->schema, t->table, err) == 0))
 			return -1;
 		memcpy(run->locks[run->n_locks++], name, sizeof(name));
 	}
@@ -107,7 +111,7 @@ int mysql_open(TALLOC_CTX *ctx, const struct engine_request *request,
 		return sb_err(err, SB_EINVALID, "There is no table to change.");
 	run = mem_new(ctx, struct engine_run);
 	run->ddl_params = *request->target;
-	run->ddl_params.schema = NULL; /* each task says its own */
+	run->ddl_params.schema = NULL;	/* each task says its own */
 	run->ddl_params.io_seconds = 0; /* an ALTER may take days */
 	run->control_params = run->ddl_params;
 	run->control_params.connect_seconds = 2;
@@ -132,7 +136,8 @@ fail:
 	return -1;
 }
 
-/* ---- start, poll --------------------------------------------------------------------- */
+/* ---- start, poll ---------------------------------------------------------------------
+ */
 
 void mysql_wait(struct engine_run *run, int64_t ms)
 {
@@ -161,26 +166,28 @@ static void join(struct engine_run *run)
 static int spawn(struct engine_run *run, struct sb_err *err)
 {
 	sigset_t all, old;
+	bool have_watcher;
 	int rc;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	rc = pthread_create(&run->watcher, NULL, mysql_watcher, run);
-	if (rc == 0) {
+	have_watcher = rc == 0;
+	if (rc == 0)
 		rc = pthread_create(&run->worker, NULL, mysql_worker, run);
-		if (rc != 0) {
-			pthread_mutex_lock(&run->mutex);
-			run->ended = true;
-			pthread_cond_broadcast(&run->changed);
-			pthread_mutex_unlock(&run->mutex);
+	if (rc != 0) {
+		pthread_mutex_lock(&run->mutex);
+		run->ended = true;
+		pthread_cond_broadcast(&run->changed);
+		pthread_mutex_unlock(&run->mutex);
+		if (have_watcher)
 			pthread_join(run->watcher, NULL);
-		}
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	run->ended = run->ended || rc != 0;
 	run->threads = rc == 0;
 	if (rc != 0)
-		return sb_err(err, SB_EUNAVAILABLE, "Cannot start a thread: %s.", strerror(rc));
+		return sb_err(err, SB_EUNAVAILABLE, "Cannot start a thread: %s.",
+			      strerror(rc));
 	return 0;
 }
 
@@ -189,9 +196,10 @@ static void reset_slots(struct engine_run *run, size_t n)
 	talloc_free(run->slots);
 	run->slots = mem_array(run, struct mysql_slot, n);
 	for (size_t i = 0; i < n; i++)
-		run->slots[i].progress = (struct engine_progress){
-			.rows_copied = -1, .rows_total = -1, .percent = -1, .eta_seconds = -1
-		};
+		run->slots[i].progress = (struct engine_progress){ .rows_copied = -1,
+								   .rows_total = -1,
+								   .percent = -1,
+								   .eta_seconds = -1 };
 }
 
 int mysql_start(struct engine_run *run, const struct engine_task *tasks, size_t n,
@@ -201,6 +209,7 @@ int mysql_start(struct engine_run *run, const struct engine_task *tasks, size_t 
 	bool busy, fenced;
 
 	(void)resume_state; /* a native statement leaves nothing to resume from */
+	BUG_ON(n == 0);
 	for (size_t i = 0; i < n; i++) {
 		mysql_lock_name(tasks[i].schema, tasks[i].table, name);
 		if (!holds(run, name))
@@ -213,7 +222,8 @@ int mysql_start(struct engine_run *run, const struct engine_task *tasks, size_t 
 	if (busy)
 		BUG("start while a start is running");
 	if (fenced)
-		return sb_err(err, SB_ELEASE, "The work was taken away: nothing is started.");
+		return sb_err(err, SB_ELEASE,
+			      "The work was taken away: nothing is started.");
 	if (FAULT_ERR("engine.mysql.start", err) < 0)
 		return -1;
 	join(run);
@@ -255,7 +265,8 @@ int mysql_poll(TALLOC_CTX *ctx, struct engine_run *run, struct engine_progress *
 	return 0;
 }
 
-/* ---- stop, fence, close ---------------------------------------------------------------- */
+/* ---- stop, fence, close
+ * ---------------------------------------------------------------- */
 
 /* The mutex being held. */
 static void request_halt(struct engine_run *run)
@@ -312,14 +323,16 @@ int mysql_stop(struct engine_run *run, struct sb_err *err)
 	request_halt(run);
 	pthread_mutex_unlock(&run->mutex);
 	if (!halted(run, deadline))
-		return sb_err(err, SB_EAMBIGUOUS,
-			      "The server has not ended the statement of connection %" PRIu64
-			      " within %d s of KILL QUERY.",
-			      run->ddl_id, MYSQL_STOP_MS / 1000);
+		return sb_err(
+			err, SB_EAMBIGUOUS,
+			"The server has not ended the statement of connection %" PRIu64
+			" within %d s of KILL QUERY.",
+			run->ddl_id, MYSQL_STOP_MS / 1000);
 	return db_is_lost(run->ddl) ? end_orphan(run, deadline, err) : 0;
 }
 
-/* Nothing but the running statement is ours on the target; the server removes its traces. */
+/* Nothing but the running statement is ours on the target; the server removes its traces.
+ */
 int mysql_cancel(struct engine_run *run, struct sb_err *err)
 {
 	return mysql_stop(run, err);

@@ -23,7 +23,7 @@
  * behind it, so this is also the longest wait that we cause to an application. */
 #define MYSQL_LOCK_WAIT_SECONDS 2
 /* Then it steps aside for 100 ms, 200 ms … 10 s, so often and for so long in all. */
-#define MYSQL_LOCK_TRIES 8
+#define MYSQL_LOCK_TRIES     8
 #define MYSQL_LOCK_BUDGET_MS 120000
 /* stop() waits this long for a statement to end; close() until so long after the first
  * request to halt. */
@@ -40,8 +40,8 @@ struct engine_run {
 	struct engine_options options;
 	TALLOC_CTX *ddl_mem, *control_mem; /* roots of their own: threads use them */
 	struct db *ddl;
-	int ddl_socket;	       /* a dup, for shutdown() while the worker is blocked */
-	uint64_t ddl_id;       /* connection id */
+	int ddl_socket;	 /* a dup, for shutdown() while the worker is blocked */
+	uint64_t ddl_id; /* connection id */
 	char (*locks)[MYSQL_LOCK_NAME_LEN + 1]; /* held by ddl, at least one */
 	size_t n_locks;
 
@@ -69,8 +69,8 @@ struct engine_run {
 void *mysql_worker(void *run);
 void *mysql_watcher(void *run);
 
-/* watch.c: one attempt to end what ddl's connection executes on the server. 1 = tried, look
- * again; 0 = that connection is gone there; -1 = the server did not answer. */
+/* watch.c: one attempt to end what ddl's connection executes on the server. 1 = tried,
+ * look again; 0 = that connection is gone there; -1 = the server did not answer. */
 int mysql_kill(struct engine_run *run, struct sb_err *err) MUST_CHECK;
 
 /* run.c: wait for a change or for ms, the mutex being held. */

@@ -20,8 +20,8 @@
 #include "core/base/log.h"
 #include "engines/mysql/run.h"
 
-#define LOOK_MS 1000
-#define KILL_MS 100
+#define LOOK_MS	       1000
+#define KILL_MS	       100
 #define UNREACHABLE_MS 60000
 
 static bool reconnect(struct engine_run *run, struct sb_err *err)
@@ -54,11 +54,12 @@ int mysql_kill(struct engine_run *run, struct sb_err *err)
 	return 1;
 }
 
-/* ---- progress -------------------------------------------------------------------------- */
+/* ---- progress
+ * -------------------------------------------------------------------------- */
 
 struct look {
-	int percent;	  /* -1 = not known */
-	int copied;	  /* percent of the rows that were copied, -1 = this is not a copy */
+	int percent; /* -1 = not known */
+	int copied;  /* percent of the rows that were copied, -1 = this is not a copy */
 	char detail[128]; /* the server's own words, "" = none */
 };
 
@@ -71,12 +72,14 @@ static int whole_percent(double part, double of)
 {
 	double p = of > 0 ? 100 * part / of : -1;
 
-	return p < 0 ? -1 : p > 99 ? 99 : (int)p; /* 100 is for a statement that is done */
+	return p < 0	? -1
+	       : p > 99 ? 99
+			: (int)p; /* 100 is for a statement that is done */
 }
 
 /*
- * MySQL, where the consumer events_stages_current is on and we may read it: units are rows
- * for a copy and pages otherwise. Returns false when there is nothing to be had.
+ * MySQL, where the consumer events_stages_current is on and we may read it: units are
+ * rows for a copy and pages otherwise. Returns false when there is nothing to be had.
  */
 static bool look_at_stage(TALLOC_CTX *mem, struct engine_run *run, struct look *look)
 {
@@ -111,7 +114,8 @@ static bool look_at_stage(TALLOC_CTX *mem, struct engine_run *run, struct look *
  * and the percentage of that stage (KB: "Progress Reporting"). Its copy has two stages,
  * and building the indexes, the second, may take as long as the first.
  */
-static void look_at_processlist(TALLOC_CTX *mem, struct engine_run *run, struct look *look)
+static void look_at_processlist(TALLOC_CTX *mem, struct engine_run *run,
+				struct look *look)
 {
 	bool stages = db_flavor(run->control) == DB_MARIADB;
 	char *sql = mem_printf(mem,
@@ -150,9 +154,9 @@ static void publish(struct engine_run *run, const struct look *look)
 	if (run->executing) {
 		if (look->percent > p->percent)
 			p->percent = look->percent;
-		rows = look->copied < 0 || p->rows_total < 0 ?
-			       -1 :
-			       p->rows_total * look->copied / 100;
+		rows = look->copied < 0 || p->rows_total < 0
+			       ? -1
+			       : p->rows_total * look->copied / 100;
 		if (rows > p->rows_copied)
 			p->rows_copied = rows;
 		if (look->detail[0])
@@ -172,7 +176,8 @@ static void observe(struct engine_run *run)
 	talloc_free(mem);
 }
 
-/* ---- the thread --------------------------------------------------------------------------- */
+/* ---- the thread
+ * --------------------------------------------------------------------------- */
 
 /*
  * One look at a running statement, without the mutex. False when the worker waits in vain

@@ -131,6 +131,22 @@ def test_a_row_that_kills_its_drivers_is_given_up(stack):
     assert "age" not in stack.create_table("users")
 
 
+@pytest.mark.parametrize("verb, state", [("stop", "stopped"), ("cancel", "cancelled")])
+def test_what_a_dead_driver_left_running_is_ended_too(stack, verb, state):
+    """Stopped means that the change does not happen any more, whoever began it."""
+    create(stack, USERS)
+    with table_in_use(stack, "users"):
+        apply_id = stack.apply(stack.plan([USERS_WIDE]))
+        wait_running(stack, apply_id)
+        stack.kill(stack.wait_driver())
+        stack.control(verb, apply_id).expect(200, 202)
+        stack.wait_state(apply_id, state)
+    statements = stack.sql("SELECT id FROM information_schema.processlist"
+                           " WHERE info LIKE 'ALTER TABLE `users`%%'")
+    assert not statements
+    assert "age" not in stack.create_table("users")
+
+
 def test_stop_and_start(stack):
     create(stack, USERS, ORDERS)
     with table_in_use(stack, "users"):
@@ -200,7 +216,7 @@ def test_target_down_is_retried_with_the_reason(fresh_stack):
     stack = fresh_stack()
     create(stack, USERS)
     plan = stack.plan([USERS_WIDE])
-    account = stack.sql("SELECT user, host FROM mysql.user WHERE user = 'sb_target'")[0]
+    account = stack.sql("SELECT user AS user, host AS host FROM mysql.user WHERE user = 'sb_target'")[0]
     name = f"'{account['user']}'@'{account['host']}'"
     stack.sql(f"ALTER USER {name} ACCOUNT LOCK")
     apply_id = stack.apply(plan)
@@ -217,7 +233,7 @@ def test_spent_retries_are_given_up_with_the_reason(fresh_stack):
     stack = fresh_stack()
     create(stack, USERS)
     plan = stack.plan([USERS_WIDE])
-    account = stack.sql("SELECT user, host FROM mysql.user WHERE user = 'sb_target'")[0]
+    account = stack.sql("SELECT user AS user, host AS host FROM mysql.user WHERE user = 'sb_target'")[0]
     name = f"'{account['user']}'@'{account['host']}'"
     stack.sql(f"ALTER USER {name} ACCOUNT LOCK")
     apply_id = stack.apply(plan)
@@ -265,7 +281,7 @@ def test_storage_away_in_the_middle_of_a_drive(fresh_stack):
     assert stack.api.get("/health").status == 503
     assert stack.api.get("/livez").status == 200
     reply = stack.post_apply(plan)
-    assert reply.status == 503 and reply["error_code"] == "storage_error"
+    assert reply.expect(503)["error_code"] == "storage_error"
     stack.command("start-db")
     stack.wait_state(apply_id, "completed")
     assert "age" in stack.create_table("users") and "size" in stack.create_table("orders")

@@ -174,6 +174,39 @@ def test_logs_keep_no_secret(make):
     assert len(secrets) == 5 and not [s for s in secrets if s in text]
 
 
+def test_reset_stops_work_and_leaves_nothing(stack):
+    stack.target("CREATE TABLE t (id INT PRIMARY KEY)")
+    stack.sql("CREATE DATABASE left_behind")
+    plan = stack.plan(["CREATE TABLE t (id BIGINT PRIMARY KEY)"])
+    blocker = stack.connect("shop_staging")
+    with blocker.cursor() as cursor:
+        cursor.execute("LOCK TABLES t READ")
+        apply_id = stack.apply(plan)
+        stack.wait_state(apply_id, "running")
+        driver = stack.wait_driver()
+        cursor.execute("UNLOCK TABLES")
+        cursor.execute("START TRANSACTION")
+        cursor.execute("SELECT * FROM t")
+    blocker.close()
+    stack.reset()
+    assert procs.start_time(driver) is None and stack.drivers() == []
+    assert stack.tables() == [] and stack.storage("SELECT * FROM applies") == []
+    assert stack.databases() == {d for d in stack.databases()
+                                 if not d.startswith(("_schemabot_", "left_behind"))}
+    stack.run(["CREATE TABLE t (id BIGINT PRIMARY KEY)"])
+    assert stack.tables() == ["t"]
+
+
+def test_a_fault_reaches_the_driver_and_is_reported(stack):
+    point = "operation.claim.selected"
+    plan = stack.plan(["CREATE TABLE t (id INT PRIMARY KEY)"])
+    with stack.faults(f"{point}:crash") as fault:
+        apply_id = stack.apply(plan)
+        stack.until(lambda: fault.fired(point), "a process crashed at the point")
+        stack.wait_state(apply_id, "completed")
+        assert point in fault.passed()
+
+
 def test_conf_text_survives_a_round_trip():
     text = 'a = 1; # one\nb : { c = "x;}\\"y"; d = [1, 2]; e = ( { f = 3; }, "g" ); };\n/* h */'
     settings = conf.parse(text)

@@ -241,7 +241,7 @@ class Stack:
         owner = ["-G", "www-data"] if places.IS_ROOT else []
         self.ledger.spawn(
             "app", ["spawn-fcgi", "-n", "-s", sock, "-M", "0660", *owner, "--",
-                    "/usr/bin/multiwatch", "-f", str(WORKERS), "--",
+                    "/usr/bin/multiwatch", "-f", str(WORKERS), "-s", "TERM", "-r", "1000", "--",
                     self.bin / "schemabot.fcgi", "--config", self.config],
             {**self.environment(), **(env or {})}, self.logs / "app.log")
         if not procs.until(lambda: sock.exists() or not self.ledger.alive("app"), 10) \
@@ -361,7 +361,7 @@ class Stack:
         parts = []
         for log in sorted(self.logs.glob("*")) if self.logs.is_dir() else []:
             text = log.read_text(encoding="utf-8", errors="replace")
-            if text.strip():
+            if text.strip() and not log.name.endswith("access.log"):
                 parts.append(f"--- {log}\n{_last_lines(text, lines)}\n")
         return "".join(parts)
 

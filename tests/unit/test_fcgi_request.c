@@ -168,26 +168,21 @@ static void a_body_without_length_is_read_to_its_end(void **unused)
 	assert_int_equal(c.source.len, 0);
 }
 
-static void content_types(void **unused)
+/* The body is JSON whatever its type claims: curl -d claims a form. */
+static void content_types_do_not_matter(void **unused)
 {
-	static const struct {
-		const char *param;
-		int status;
-	} types[] = {
-		{ "CONTENT_TYPE=", 400 }, /* none: then the fields are what is wrong */
-		{ "CONTENT_TYPE=application/json", 400 },
-		{ "CONTENT_TYPE=Application/JSON; charset=utf-8", 400 },
-		{ "CONTENT_TYPE=application/json-patch", 415 },
-		{ "CONTENT_TYPE=text/plain", 415 },
-		{ "CONTENT_TYPE=application/x-www-form-urlencoded", 415 },
+	static const char *const types[] = {
+		"CONTENT_TYPE=",
+		"CONTENT_TYPE=application/json; charset=utf-8",
+		"CONTENT_TYPE=application/x-www-form-urlencoded",
 	};
 
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
-		struct call c = { PLAN, .body = "{}", .params = { types[i].param } };
+		struct call c = { PLAN, .body = "{}", .params = { types[i] } };
 
 		run_call(&c);
-		assert_error(&c, types[i].status, "invalid_request", "");
+		assert_error(&c, 400, "invalid_request", "'database' is missing");
 	}
 }
 
@@ -478,7 +473,7 @@ int main(void)
 		cmocka_unit_test(bodies_are_limited),
 		cmocka_unit_test(announced_and_real_length_must_agree),
 		cmocka_unit_test(a_body_without_length_is_read_to_its_end),
-		cmocka_unit_test(content_types),
+		cmocka_unit_test(content_types_do_not_matter),
 		cmocka_unit_test(bad_paths_and_queries),
 		cmocka_unit_test(queries_are_decoded),
 		cmocka_unit_test(request_ids),

@@ -10,5 +10,6 @@ CREATE TABLE `orders` (
   `note` varchar(200) DEFAULT NULL,
   `ordered_at` datetime NOT NULL,
   PRIMARY KEY (`id`),
-  KEY `ix_customer_ordered` (`customer_id`,`ordered_at`)
+  KEY `ix_customer` (`customer_id`),
+  KEY `ix_status_ordered` (`status`,`ordered_at`)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;

@@ -1,0 +1,239 @@
+/*
+ * test_engine_mysql.c - the mysql engine's constant parts: the ladder, how its clauses
+ * enter a statement, which refusals it climbs over, lock names, and the registry.
+ */
+#include <string.h>
+
+#include "engines/mysql/ladder.h"
+#include "engines/mysql/locks.h"
+#include "tests/unit/unit.h"
+
+static TALLOC_CTX *ctx;
+
+static int setup(void **unused)
+{
+	(void)unused;
+	ctx = mem_ctx(NULL, "test");
+	return 0;
+}
+
+static int teardown(void **unused)
+{
+	(void)unused;
+	talloc_free(ctx);
+	return 0;
+}
+
+static void clauses_enter_after_the_name(void **unused)
+{
+	static const struct {
+		const char *ddl, *clause, *want; /* want NULL: refused */
+	} cases[] = {
+		{ "ALTER TABLE `t` ADD COLUMN a INT", "ALGORITHM=COPY",
+		  "ALTER TABLE `t` ALGORITHM=COPY, ADD COLUMN a INT" },
+		{ "alter table `t`\n\tADD a INT", "X", "alter table `t` X, ADD a INT" },
+		{ "ALTER TABLE `a``b` DROP c", "X", "ALTER TABLE `a``b` X, DROP c" },
+		{ "ALTER TABLE ``````  DROP c", "X", "ALTER TABLE `````` X, DROP c" },
+		{ "ALTER TABLE ` x` DROP `PARTITION BY`", "X",
+		  "ALTER TABLE ` x` X, DROP `PARTITION BY`" },
+		{ "ALTER TABLE `t` DROP c", "", "ALTER TABLE `t` DROP c" },
+		{ "ALTER TABLE `t` PARTITION BY HASH(id)", "X",
+		  "ALTER TABLE `t` X PARTITION BY HASH(id)" },
+		{ "ALTER TABLE `t` partition\n by HASH(id)", "X",
+		  "ALTER TABLE `t` X partition\n by HASH(id)" },
+		{ "ALTER TABLE `t` REMOVE PARTITIONING", "X",
+		  "ALTER TABLE `t` X REMOVE PARTITIONING" },
+		{ "ALTER TABLE `t` ADD PARTITION (PARTITION p VALUES IN (1))", "X",
+		  "ALTER TABLE `t` X, ADD PARTITION (PARTITION p VALUES IN (1))" },
+		{ "ALTER TABLE t DROP c", "X", NULL },
+		{ "ALTER TABLE `t DROP c", "X", NULL },
+		{ "ALTER TABLE `t``DROP c", "X", NULL },
+		{ "ALTER TABLE `t`", "X", NULL },
+		{ "ALTER TABLE `t` ", "X", NULL },
+		{ "ALTER TABLE `t`DROP c", "X", NULL },
+		{ "ALTERTABLE `t` DROP c", "X", NULL },
+		{ "CREATE TABLE `t` (a INT)", "X", NULL },
+		{ "", "X", NULL },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct sb_err err = { 0 };
+		char *got = mysql_alter_with(ctx, cases[i].ddl, cases[i].clause, &err);
+
+		if (cases[i].want) {
+			assert_non_null(got);
+			assert_string_equal(got, cases[i].want);
+		} else {
+			assert_null(got);
+			assert_int_equal(err.code, SB_EINVALID);
+		}
+	}
+}
+
+static void the_ladder_gets_harsher_upwards(void **unused)
+{
+	(void)unused;
+	for (size_t i = 0; i < MYSQL_RUNGS; i++) {
+		const struct mysql_rung *r = &mysql_ladder[i];
+
+		assert_true(strlen(r->words) > 0);
+		/* A plan explains every rung that blocks, and no other. */
+		assert_int_equal(r->blocking, strlen(r->reason) > 0);
+		if (i == 0)
+			continue;
+		assert_true(r->algorithm >= r[-1].algorithm);
+		assert_true(r->blocking >= r[-1].blocking);
+	}
+	/* The last one is for statements that take no clause. */
+	assert_string_equal(mysql_ladder[MYSQL_RUNGS - 1].clause[DB_MARIADB], "");
+	assert_string_equal(mysql_ladder[MYSQL_RUNGS - 1].clause[DB_MYSQL], "");
+	/* Without its lock, MariaDB's INSTANT cannot be believed. */
+	assert_non_null(strstr(mysql_ladder[0].clause[DB_MARIADB], "LOCK=NONE"));
+}
+
+/* Which rungs may be used, as a string of their numbers. */
+static const char *allowed(enum engine_algorithm forced, enum engine_algorithm announced,
+			   bool blocking)
+{
+	static char out[MYSQL_RUNGS + 1];
+	size_t n = 0;
+
+	for (size_t i = 0; i < MYSQL_RUNGS; i++)
+		if (mysql_rung_allowed(&mysql_ladder[i], forced, announced, blocking))
+			out[n++] = (char)('0' + i);
+	out[n] = '\0';
+	return out;
+}
+
+static void nothing_harsher_than_announced(void **unused)
+{
+	static const struct {
+		enum engine_algorithm forced, announced;
+		bool blocking;
+		const char *want;
+	} cases[] = {
+		/* a planner's question: nothing is announced yet */
+		{ ENGINE_ALGORITHM_AUTO, ENGINE_ALGORITHM_AUTO, false, "01234" },
+		{ ENGINE_ALGORITHM_INSTANT, ENGINE_ALGORITHM_AUTO, false, "0" },
+		{ ENGINE_ALGORITHM_INPLACE, ENGINE_ALGORITHM_AUTO, false, "12" },
+		{ ENGINE_ALGORITHM_COPY, ENGINE_ALGORITHM_AUTO, false, "3" },
+		/* a run: the announced one or milder */
+		{ ENGINE_ALGORITHM_AUTO, ENGINE_ALGORITHM_INSTANT, false, "0" },
+		{ ENGINE_ALGORITHM_AUTO, ENGINE_ALGORITHM_INPLACE, false, "01" },
+		{ ENGINE_ALGORITHM_AUTO, ENGINE_ALGORITHM_INPLACE, true, "012" },
+		{ ENGINE_ALGORITHM_AUTO, ENGINE_ALGORITHM_COPY, true, "01234" },
+		/* forced: that one, with a lock only where it was announced or is asked
+		   for */
+		{ ENGINE_ALGORITHM_INPLACE, ENGINE_ALGORITHM_INSTANT, false, "1" },
+		{ ENGINE_ALGORITHM_INPLACE, ENGINE_ALGORITHM_INPLACE, false, "1" },
+		{ ENGINE_ALGORITHM_INPLACE, ENGINE_ALGORITHM_INPLACE, true, "12" },
+		{ ENGINE_ALGORITHM_COPY, ENGINE_ALGORITHM_INSTANT, false, "3" },
+		{ ENGINE_ALGORITHM_INSTANT, ENGINE_ALGORITHM_INSTANT, false, "0" },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_string_equal(
+			allowed(cases[i].forced, cases[i].announced, cases[i].blocking),
+			cases[i].want);
+}
+
+static void only_refusals_are_climbed_over(void **unused)
+{
+	static const unsigned yes[] = { 1845, 1846, 1800, 1801, 4092, 4157, 1064 };
+	static const unsigned no[] = {
+		0, 1062, 1205, 1213, 1317, 1091, 1114, 2006, 2013
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(yes); i++)
+		assert_true(mysql_rung_refused(yes[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(no); i++)
+		assert_false(mysql_rung_refused(no[i]));
+}
+
+static void lock_names_tell_tables_apart(void **unused)
+{
+	static const char *const pairs[][2] = {
+		{ "shop", "orders" },
+		{ "shop", "order" },
+		{ "sho", "porders" },
+		{ "shopo", "rders" },
+		{ "shop", "`s` \xf0\x9f\x98\x80" },
+		{ "", "shoporders" },
+	};
+	char a[MYSQL_LOCK_NAME_LEN + 1], b[MYSQL_LOCK_NAME_LEN + 1];
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		mysql_lock_name(pairs[i][0], pairs[i][1], a);
+		assert_int_equal(strlen(a), MYSQL_LOCK_NAME_LEN);
+		assert_true(MYSQL_LOCK_NAME_LEN <= 64);
+		assert_int_equal(strspn(a + 3, "0123456789abcdef"),
+				 MYSQL_LOCK_NAME_LEN - 3);
+		for (size_t j = 0; j < i; j++) {
+			mysql_lock_name(pairs[j][0], pairs[j][1], b);
+			assert_string_not_equal(a, b);
+		}
+	}
+	/* Two drivers of different releases must agree: this value never changes. */
+	mysql_lock_name("Shop", "Orders", a);
+	mysql_lock_name("shop", "orders", b);
+	assert_string_equal(a, b);
+	assert_string_equal(
+		a, "sb_273b481b0b7498df42737825dede866a6c3f0657c050411f80ffa2f1");
+}
+
+static void engines_are_found(void **unused)
+{
+	int a;
+
+	(void)unused;
+	assert_ptr_equal(engine_for_type("mysql"), &mysql_engine);
+	assert_ptr_equal(engine_by_name("mysql"), &mysql_engine);
+	assert_null(engine_for_type("postgres"));
+	assert_null(engine_by_name(""));
+#define X(name, text)                                                              \
+	assert_string_equal(engine_algorithm_name(ENGINE_ALGORITHM_##name), text); \
+	assert_int_equal(engine_algorithm_parse(text, &a), 0);                     \
+	assert_int_equal(a, ENGINE_ALGORITHM_##name);
+	ENGINE_ALGORITHMS(X)
+#undef X
+	assert_int_equal(engine_algorithm_parse("INSTANT", &a), -1);
+}
+
+/* What the caps promise is there, and what they do not promise is refused before a call.
+ */
+static void caps_and_operations_agree(void **unused)
+{
+	const struct engine *e = &mysql_engine;
+
+	(void)unused;
+	assert_non_null(e->ops.judge);
+	assert_non_null(e->ops.open);
+	assert_non_null(e->ops.start);
+	assert_non_null(e->ops.poll);
+	assert_non_null(e->ops.fence);
+	assert_non_null(e->ops.close);
+	assert_int_equal(!(e->caps & ENGINE_CAP_STOP), !e->ops.stop);
+	assert_int_equal(!(e->caps & ENGINE_CAP_CANCEL), !e->ops.cancel);
+	assert_int_equal(!(e->caps & ENGINE_CAP_VOLUME), !e->ops.set_volume);
+	assert_int_equal(!(e->caps & ENGINE_CAP_DEFER_CUTOVER), !e->ops.cutover);
+	assert_int_equal(!(e->caps & ENGINE_CAP_REVERT), !e->ops.revert);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(clauses_enter_after_the_name),
+		cmocka_unit_test(the_ladder_gets_harsher_upwards),
+		cmocka_unit_test(nothing_harsher_than_announced),
+		cmocka_unit_test(only_refusals_are_climbed_over),
+		cmocka_unit_test(lock_names_tell_tables_apart),
+		cmocka_unit_test(engines_are_found),
+		cmocka_unit_test(caps_and_operations_agree),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
