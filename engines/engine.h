@@ -81,8 +81,9 @@ struct engine_request {
 	const struct engine_task
 		*tasks; /* every unfinished one: their tables get locked */
 	size_t n_tasks;
-	/* End what a dead driver's connection is still executing there, instead of SB_EBUSY:
-	 * for a stop or cancel, which must not be followed by the change all the same. */
+	/* End what a dead driver's connection is still executing there, instead of
+	 * SB_EBUSY: for a stop or cancel, which must not be followed by the change all
+	 * the same. */
 	bool evict;
 };
 

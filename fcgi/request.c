@@ -223,7 +223,8 @@ int request_decode_body(struct request *req, const struct input *spec, struct sb
 			"The body is missing: send a JSON object with the fields of %s "
 			"(GET /api/openapi.json).",
 			spec->name);
-	/* Whatever its Content-Type says (curl -d says it is a form), the body is JSON. */
+	/* Whatever its Content-Type says (curl -d says it is a form), the body is JSON.
+	 */
 	rc = json_parse(req->ctx, text, len, &object, err);
 	talloc_free(text);
 	if (rc < 0)

@@ -56,6 +56,26 @@ bool utf8_valid(const char *s, size_t len)
 	return true;
 }
 
+/*
+ * json-c takes single quotes and comments even when strict. Outside of strings JSON has few
+ * characters: the offset of the first other one, or len.
+ */
+static size_t first_foreign_byte(const char *text, size_t len)
+{
+	static const char allowed[] = "{}[],:0123456789+-.eEtrufalsn \t\r\n";
+	bool in_string = false;
+
+	for (size_t i = 0; i < len; i++) {
+		if (in_string && text[i] == '\\')
+			i++;
+		else if (text[i] == '"')
+			in_string = !in_string;
+		else if (!in_string && !memchr(allowed, text[i], sizeof(allowed) - 1))
+			return i;
+	}
+	return len;
+}
+
 int json_parse(TALLOC_CTX *ctx, const char *text, size_t len, struct json_object **out,
 	       struct sb_err *err)
 {
@@ -68,6 +88,11 @@ int json_parse(TALLOC_CTX *ctx, const char *text, size_t len, struct json_object
 	*out = NULL;
 	if (!utf8_valid(text, len))
 		return sb_err(err, SB_EINVALID, "The body is not valid UTF-8.");
+	end = first_foreign_byte(text, len);
+	if (end < len)
+		return sb_err(err, SB_EINVALID,
+			      "The body is not valid JSON: unexpected character at byte %zu.",
+			      end);
 	tok = json_tokener_new_ex(MAX_DEPTH);
 	if (!tok)
 		BUG("out of memory");

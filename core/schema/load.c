@@ -130,6 +130,33 @@ static void check_file(struct loader *l, struct loaded *f)
 		f->live = NULL;
 }
 
+/*
+ * What became of a file's statement that failed for `why`. 0 = an entry in errors says it,
+ * -1 = the server's fault. A statement that outlasts the connection's patience costs the
+ * connection: nothing more is loaded then.
+ */
+static int statement_failed(struct loader *l, struct loaded *f, int64_t started,
+			    const struct sb_err *why, struct sb_err *err)
+{
+	unsigned limit = db_params(l->work)->io_seconds;
+
+	if (is_statement_fault(why)) {
+		refuse(l, f, scratch_hide(l->out, l->out->scratch, l->ns->name, why->msg));
+		return 0;
+	}
+	if (db_is_lost(l->work) && limit > 0 && clock_ms() - started >= limit * 1000 - 100) {
+		refuse(l, f,
+		       mem_printf(l->out,
+				  "the server did not finish this statement in %u seconds; "
+				  "simplify it",
+				  limit));
+		return 0;
+	}
+	if (err)
+		*err = *why;
+	return sb_err_prefix(err, "%s/%s", l->ns->name, f->file->name);
+}
+
 /* ---- screening ----------------------------------------------------------------------------------- */
 
 /* Foreign keys and partitions do not exist, or silently vanish, in temporary tables. */
@@ -168,12 +195,13 @@ static int screen(struct loader *l, struct loaded *f, const struct table *live,
 	const char *rest = f->tokens.v[0].text + f->tokens.v[0].len;
 	char *quoted = db_ident(tmp, f->table);
 	struct db_rows *rows;
+	int64_t started = clock_ms();
 	struct sb_err why = { 0 };
 	bool same;
 
 	if (db_run(l->work, mem_printf(tmp, "CREATE TEMPORARY%s", rest), &why) < 0) {
 		talloc_free(tmp);
-		return 0; /* create() will meet the same reason and report it */
+		return db_is_lost(l->work) ? statement_failed(l, f, started, &why, err) : 0;
 	}
 	if (db_query(tmp, l->work, mem_printf(tmp, "SHOW CREATE TABLE %s", quoted), &rows,
 		     err) < 0 ||
@@ -206,33 +234,14 @@ static int screen_all(struct loader *l, struct sb_err *err)
 
 /* ---- into the scratch schema ------------------------------------------------------------------ */
 
-/* 0 = done or refused (an entry in errors), -1 = the server's fault. */
 static int create(struct loader *l, struct loaded *f, struct sb_err *err)
 {
-	unsigned limit = db_params(l->work)->io_seconds;
 	int64_t started = clock_ms();
 	struct sb_err why = { 0 };
 
 	if (db_run(l->work, f->file->sql, &why) == 0)
 		return 0;
-	if (is_statement_fault(&why)) {
-		refuse(l, f, scratch_hide(l->out, l->out->scratch, l->ns->name, why.msg));
-		return 0;
-	}
-	if (db_is_lost(l->work) && limit > 0 && clock_ms() - started >= limit * 1000 - 100) {
-		refuse(l, f,
-		       mem_printf(l->out,
-				  "the server did not finish this statement in %u seconds; "
-				  "simplify it",
-				  limit));
-		return 0;
-	}
-	if (err) {
-		*err = why;
-		if (why.code == SB_EAMBIGUOUS) /* nothing but our scratch schema is at stake */
-			err->code = SB_ERETRY;
-	}
-	return sb_err_prefix(err, "%s/%s", l->ns->name, f->file->name);
+	return statement_failed(l, f, started, &why, err);
 }
 
 static int by_name(const void *a, const void *b)
@@ -292,6 +301,8 @@ static int load(struct loader *l, struct sb_err *err)
 			    &l->out->scratch, err) < 0 ||
 	     screen_all(l, err) < 0))
 		return -1;
+	if (db_is_lost(l->work))
+		return 0; /* the time limit: an entry in errors */
 	sent = count_open(l);
 	for (size_t i = 0; i < l->ns->n_files; i++) {
 		struct loaded *f = &l->files[i];

@@ -446,6 +446,8 @@ int schema_plan(TALLOC_CTX *ctx, const struct db_params *target,
 		rc = plan_namespace(&p, &namespaces[i], err);
 	}
 	talloc_free(p.tmp);
+	if (rc < 0 && err && err->code == SB_EAMBIGUOUS)
+		err->code = SB_ERETRY; /* nothing but our scratch schemas was at stake */
 	if (rc == 0) {
 		fill_in(&p, plan);
 		*out = plan;

@@ -118,6 +118,10 @@ int scratch_create(TALLOC_CTX *ctx, struct db *work, struct db *keeper, const ch
 	sql = mem_printf(s, "CREATE DATABASE %s CHARACTER SET %s COLLATE %s", quoted, charset,
 			 collation);
 	if (db_run(work, sql, err) < 0) {
+		if (db_is_lost(work)) { /* it may have been created all the same */
+			talloc_set_destructor(s, drop_scratch);
+			goto fail;
+		}
 		(void)sb_err_prefix(err,
 				    "a scratch schema cannot be created (the account needs all "
 				    "rights on `" SCHEMA_SCRATCH_PREFIX "%%`)");

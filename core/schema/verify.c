@@ -35,11 +35,8 @@ static int failed(struct verifier *x, struct proof *p, const char *what,
 	bool impossible = why->code == SB_EINVALID || why->code == SB_EUNSUPPORTED;
 
 	if (!impossible && !is_statement_fault(why)) {
-		if (err) {
+		if (err)
 			*err = *why;
-			if (why->code == SB_EAMBIGUOUS) /* only our copy is at stake */
-				err->code = SB_ERETRY;
-		}
 		return sb_err_prefix(err, "trying the change of table `%s`", p->table);
 	}
 	p->error = mem_printf(x->ctx, "%s: %s", what, shown(x, why));

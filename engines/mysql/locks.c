@@ -15,7 +15,9 @@
 
 static char ascii_lower(char c)
 {
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+	if (c >= 'A' && c <= 'Z')
+		c = (char)(c - 'A' + 'a');
+	return c;
 }
 
 void mysql_lock_name(const char *schema, const char *table,
@@ -110,13 +112,15 @@ int mysql_lock_evict(struct db *db, const char *schema, const char *table,
 	if (db_query(mem, db, mem_printf(mem, "SELECT IS_USED_LOCK('%s')", name), &rows,
 		     err) < 0)
 		goto out;
-	/* The holder may end at this moment: what counts is whether the lock comes free. */
+	/* The holder may end at this moment: what counts is whether the lock comes free.
+	 */
 	if (rows->n && rows->cell[0][0] &&
 	    db_run(db, mem_printf(mem, "KILL %s", rows->cell[0][0]), &gone) < 0)
-		log_err(LOG_WARN, "engine.evict", &gone, "cannot end a dead driver's connection");
+		log_err(LOG_WARN, "engine.evict", &gone,
+			"cannot end a dead driver's connection");
 	if (db_query(mem, db,
-		     mem_printf(mem, "SELECT GET_LOCK('%s', %d)", name, EVICT_SECONDS), &rows,
-		     err) < 0)
+		     mem_printf(mem, "SELECT GET_LOCK('%s', %d)", name, EVICT_SECONDS),
+		     &rows, err) < 0)
 		goto out;
 	if (rows->n && rows->cell[0][0] && strcmp(rows->cell[0][0], "1") == 0)
 		rc = 0;

@@ -17,7 +17,8 @@ const TOKEN_KEY = 'schemabot.token';
 
 const page = (id) => document.getElementById(id);
 const numbers = new Intl.NumberFormat();
-const moments = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+const moments = new Intl.DateTimeFormat(undefined,
+	{ dateStyle: 'medium', timeStyle: 'medium' });
 
 let token = sessionStorage.getItem(TOKEN_KEY) ?? '';
 let route = null; /* what the address asks for */
@@ -36,7 +37,7 @@ function element(tag, className, ...children) {
 	return node;
 }
 
-/* Written only when it differs, so that a screen reader and a text selection are left alone. */
+/* Written only when it differs: a screen reader and a selection are left alone. */
 function setText(node, text) {
 	if (node.textContent !== text)
 		node.textContent = text;
@@ -49,7 +50,7 @@ function showText(node, text) {
 
 /*
  * Make the children of parent match items, in order, reusing the node that each key had:
- * focus and selection survive a refresh. make() builds a node, fill(node, item) updates it.
+ * focus and selection survive a refresh. make() builds a node, fill(node, item) updates.
  */
 function reconcile(parent, items, keyOf, make, fill) {
 	const old = new Map([...parent.children].map((node) => [node.dataset.key, node]));
@@ -223,8 +224,7 @@ function showDetail(body) {
 		['Finished', body.completed_at],
 	], ([name]) => name, makeFact, fillFact);
 	page('tables-note').hidden = tables.length > 0;
-	reconcile(page('tables'), tables, (table) => table.task_id ?? `${table.keyspace}.${table.table_name}`,
-		makeTable, fillTable);
+	reconcile(page('tables'), tables, (table) => table.task_id, makeTable, fillTable);
 	announce(new Map([[body.apply_id, body.state],
 		...tables.map((table) => [`Table ${table.table_name}`, table.status])]));
 }
@@ -316,7 +316,8 @@ async function refresh() {
 	} catch (error) {
 		if (request !== mine)
 			return; /* replaced by a newer request, whose outcome counts */
-		const reason = error instanceof TypeError ? 'The server cannot be reached.' : error.message;
+		const reason = error instanceof TypeError
+			? 'The server cannot be reached.' : error.message;
 		showText(page('stale'), known.at
 			? `${reason} What you see is from ${moments.format(known.at)}. Trying again.`
 			: `${reason} Trying again.`);

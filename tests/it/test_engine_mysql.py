@@ -225,21 +225,32 @@ def test_stop_kills_a_long_statement_and_start_does_it(stack):
     assert stack.target("SELECT COUNT(*) AS n FROM items")[0]["n"] == 1 << 18
 
 
+@pytest.fixture
+def stages(stack):
+    """Let MySQL say how far a statement is: that consumer is off by default."""
+    consumer = "UPDATE performance_schema.setup_consumers SET enabled = %s" \
+        " WHERE name = 'events_stages_current'"
+    if stack.flavor == "mysql":
+        stack.sql(consumer, ("YES",))
+    yield
+    if stack.flavor == "mysql":
+        stack.sql(consumer, ("NO",))
+
+
+@pytest.mark.usefixtures("stages")
 def test_progress_of_a_long_statement(stack):
-    """While it runs: never above 100, never backwards, and the server's words where it has any."""
-    if stack.flavor == "mysql":  # off by default; no database of its own would need it
-        stack.sql("UPDATE performance_schema.setup_consumers SET enabled = 'YES'"
-                  " WHERE name = 'events_stages_current'")
+    """Never backwards, never 100 before the end, and in the server's own words."""
     stack.target(ITEMS)
     fill(stack, 18)
     apply_id = stack.apply(stack.plan([COPIED]))
-    seen, deadline = [], time.monotonic() + 120
-    while time.monotonic() < deadline:
+    seen = []
+
+    def settled():
         progress = stack.progress(apply_id)
         seen.append(progress["tables"][0])
-        if progress["state"] == "completed":
-            break
-        time.sleep(0.05)
+        return progress["state"] == "completed"
+
+    stack.until(settled, "it is completed", deadline=120)
     running = [t for t in seen if t["status"] == "running"]
     percents = [t["percent_complete"] for t in running if "percent_complete" in t]
     assert percents and percents == sorted(percents) and percents[-1] <= 99

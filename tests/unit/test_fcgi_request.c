@@ -464,6 +464,31 @@ static void bad_fields_of_other_routes(void **unused)
 	}
 }
 
+static void every_error_can_be_replied(void **unused)
+{
+	static const enum err_code codes[] = {
+#define X(code, class, http, wire, exit) code,
+		ERR_CODES(X)
+#undef X
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		struct call c = { .method = "GET", .uri = "/livez" };
+		struct reply reply = { .ctx = ctx };
+		struct sb_err err;
+
+		run_call(&c);
+		assert_int_equal(sb_err(&err, codes[i], "Why."), -1);
+		reply_error(&reply, &err);
+		reply_finish(&reply, &c.req);
+		assert_non_null(strstr(reply_head(&reply, &c.req), "\r\n\r\n"));
+		assert_int_equal(reply.status, err_http_status(codes[i]));
+		assert_int_equal(reply.retry_after > 0, reply.status == 503);
+		assert_true(strlen(reply.text) > 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -483,6 +508,7 @@ int main(void)
 		cmocka_unit_test(without_storage),
 		cmocka_unit_test(without_target),
 		cmocka_unit_test(bad_fields_of_other_routes),
+		cmocka_unit_test(every_error_can_be_replied),
 	};
 
 	return cmocka_run_group_tests_name("fcgi_request", tests, setup, teardown);

@@ -180,7 +180,7 @@ static void only_bearer_tokens_count(void **unused)
 {
 	static const char *const bad[] = {
 		"HTTP_AUTHORIZATION=Basic d3JpdGUtdG9rZW4=", "HTTP_AUTHORIZATION=Bearer",
-		"HTTP_AUTHORIZATION=Bearer ", "HTTP_AUTHORIZATION=" WRITE_TOKEN
+		"HTTP_AUTHORIZATION=Bearer ", ("HTTP_AUTHORIZATION=" WRITE_TOKEN)
 	};
 	struct call good = { .method = "GET",
 			     .uri = "/api/databases",

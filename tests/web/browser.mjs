@@ -87,8 +87,9 @@ export function launch() {
  * CSP violations. Chromium reports every failed request as a console error too; a test
  * that provokes one says so with { failedRequests: true }.
  */
-export async function open(browser, { path = '/', token, failedRequests = false, ...options } = {}) {
-	const context = await browser.newContext({ locale: 'en-GB', ...options });
+export async function open(browser, options = {}) {
+	const { path = '/', token, failedRequests = false, ...look } = options;
+	const context = await browser.newContext({ locale: 'en-GB', ...look });
 	const page = await context.newPage();
 	page.problems = [];
 	page.on('pageerror', (error) => page.problems.push(`exception: ${error.message}`));
@@ -101,8 +102,10 @@ export async function open(browser, { path = '/', token, failedRequests = false,
 	await page.exposeFunction('reportViolation', (text) => page.problems.push(`CSP: ${text}`));
 	await page.addInitScript(() => document.addEventListener('securitypolicyviolation',
 		(event) => window.reportViolation(`${event.violatedDirective} ${event.blockedURI}`)));
-	if (token)
-		await page.addInitScript((value) => sessionStorage.setItem('schemabot.token', value), token);
+	if (token) {
+		await page.addInitScript((value) => sessionStorage.setItem('schemabot.token', value),
+			token);
+	}
 	await page.goto(url + path);
 	return page;
 }

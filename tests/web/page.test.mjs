@@ -114,14 +114,15 @@ pageTest('a new apply appears and completes by itself, is announced, and focus s
 		await page.getByRole('link', { name: done.applyId }).focus();
 		const fresh = await applyTable({ settled: false });
 		await row(page, fresh.applyId).filter({ hasText: 'Completed' }).waitFor();
-		await page.waitForFunction((id) => document.getElementById('live').textContent.includes(id),
-			fresh.applyId);
+		await page.waitForFunction(
+			(id) => document.getElementById('live').textContent.includes(id), fresh.applyId);
 		assert.equal(await page.evaluate(() => document.activeElement.textContent), done.applyId);
 	});
 
 pageTest('an unchanged list costs a 304', { token: readToken }, async (page) => {
 	const path = (reply) => new URL(reply.url()).pathname;
-	const reply = await page.waitForResponse((it) => path(it) === '/api/status' && it.status() === 304);
+	const reply = await page.waitForResponse(
+		(it) => path(it) === '/api/status' && it.status() === 304);
 	assert.ok(reply.request().headers()['if-none-match']);
 	assert.ok(await row(page, done.applyId).isVisible());
 });
@@ -179,7 +180,8 @@ test('an inline script does not run, and the tests above would have noticed it',
 		script.textContent = 'document.title = "inline";';
 		document.head.append(script);
 	});
-	await until('the violation is reported', () => page.problems.some((it) => it.startsWith('CSP: script-src')));
+	await until('the violation is reported',
+		() => page.problems.some((it) => it.startsWith('CSP: script-src')));
 	assert.notEqual(await page.title(), 'inline');
 	await page.context().close();
 });
