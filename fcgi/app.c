@@ -26,6 +26,7 @@ struct app *app_new(TALLOC_CTX *ctx, struct config *config)
 	if (config->storage.io_seconds == 0)
 		config->storage.io_seconds = STORAGE_IO_SECONDS;
 	app->wake_path = mem_printf(app, "%s/scheduler.sock", config->run_dir);
+	app->memo = memo_new(app);
 	return app;
 }
 

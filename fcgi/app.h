@@ -12,6 +12,7 @@
 #define SB_FCGI_APP_H
 
 #include "core/base/config.h"
+#include "fcgi/memo.h"
 #include "fcgi/reply.h"
 #include "fcgi/request.h"
 
@@ -22,6 +23,7 @@ struct app {
 	bool storage_verified; /* the current request has asked whether it still answers
 				*/
 	char *wake_path;       /* the scheduler's socket */
+	struct memo *memo;     /* rendered progress, by revision */
 };
 
 /*

@@ -23,11 +23,25 @@ static int not_modified(struct reply *reply, char *etag)
 	return 0;
 }
 
-static int reply_progress(const struct request *req, struct db *db, const char *apply_id,
-			  struct reply *reply, struct sb_err *err)
+static int remembered(const struct app *app, const struct request *req, const char *apply_id,
+		      uint64_t revision, struct reply *reply)
+{
+	const char *body = memo_get(app->memo, apply_id, revision);
+
+	if (!body)
+		return 0;
+	reply->etag = etag_of(req->ctx, apply_id, revision);
+	reply_text(reply, "application/json", body);
+	return 1;
+}
+
+static int reply_progress(struct app *app, const struct request *req, struct db *db,
+			  const char *apply_id, struct reply *reply, struct sb_err *err)
 {
 	struct apply_bundle bundle;
+	const struct apply *a;
 	int rc = apply_bundle(req->ctx, db, apply_id, &bundle, err);
+	char *body;
 
 	if (rc < 0)
 		return -1;
@@ -36,8 +50,11 @@ static int reply_progress(const struct request *req, struct db *db, const char *
 			err, SB_ENOTFOUND,
 			"There is no apply '%.100s'. GET /api/status lists what there is.",
 			apply_id);
-	reply->etag = etag_of(req->ctx, bundle.apply->apply_id, bundle.apply->revision);
-	return reply_json(reply, 200, view_progress(req->ctx, &bundle));
+	a = bundle.apply;
+	body = js_render(req->ctx, view_progress(req->ctx, &bundle));
+	memo_put(app->memo, a->apply_id, a->revision, body);
+	reply->etag = etag_of(req->ctx, a->apply_id, a->revision);
+	return reply_text(reply, "application/json", body);
 }
 
 int progress_of_apply(struct app *app, const struct request *req, struct reply *reply,
@@ -46,20 +63,22 @@ int progress_of_apply(struct app *app, const struct request *req, struct reply *
 	const char *apply_id = req->params[0];
 	uint64_t revision;
 	struct db *db;
+	int rc;
 
 	if (app_storage(app, req, &db, err) < 0)
 		return -1;
-	if (request_param(req, "HTTP_IF_NONE_MATCH")) {
-		int rc = apply_revision(db, apply_id, &revision, err);
-		char *etag;
+	rc = apply_revision(db, apply_id, &revision, err);
+	if (rc < 0)
+		return -1;
+	if (rc > 0) {
+		char *etag = etag_of(req->ctx, apply_id, revision);
 
-		if (rc < 0)
-			return -1;
-		etag = etag_of(req->ctx, apply_id, revision);
-		if (rc > 0 && request_matches_etag(req, etag))
+		if (request_matches_etag(req, etag))
 			return not_modified(reply, etag);
+		if (remembered(app, req, apply_id, revision, reply))
+			return 0;
 	}
-	return reply_progress(req, db, apply_id, reply, err);
+	return reply_progress(app, req, db, apply_id, reply, err);
 }
 
 int progress_of_database(struct app *app, const struct request *req, struct reply *reply,
@@ -86,5 +105,7 @@ int progress_of_database(struct app *app, const struct request *req, struct repl
 	etag = etag_of(req->ctx, apply->apply_id, apply->revision);
 	if (request_matches_etag(req, etag))
 		return not_modified(reply, etag);
-	return reply_progress(req, db, apply->apply_id, reply, err);
+	if (remembered(app, req, apply->apply_id, apply->revision, reply))
+		return 0;
+	return reply_progress(app, req, db, apply->apply_id, reply, err);
 }

@@ -44,7 +44,7 @@ int reply_json(struct reply *reply, int status, struct json_object *object)
 	return 0;
 }
 
-int reply_text(struct reply *reply, const char *content_type, char *text)
+int reply_text(struct reply *reply, const char *content_type, const char *text)
 {
 	reply->status = 200;
 	reply->content_type = content_type;

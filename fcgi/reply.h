@@ -24,7 +24,8 @@ struct reply {
 
 /* Takes over the object. */
 int reply_json(struct reply *reply, int status, struct json_object *object);
-int reply_text(struct reply *reply, const char *content_type, char *text);
+/* A body as it is; it must live until the reply is sent. */
+int reply_text(struct reply *reply, const char *content_type, const char *text);
 
 /*
  * Answer with an error: its status, its code, its sentence with what to do next. A

@@ -24,7 +24,8 @@ static int refuse(const struct token *t, struct sb_err *err, const char *what,
 		      t->len < 60 ? (int)t->len : 60, t->text, advice);
 }
 
-/* ---- single tokens ------------------------------------------------------------------ */
+/* ---- single tokens ------------------------------------------------------------------
+ */
 
 static bool is_decimal(const struct token *t)
 {
@@ -46,8 +47,8 @@ static bool is_decimal(const struct token *t)
 static bool is_qualified(const struct tokens *t, size_t i)
 {
 	const struct token *k = &t->v[i];
-	bool after_name = i > 0 && !k->space && (k[-1].type == TOKEN_WORD ||
-						 k[-1].type == TOKEN_IDENT);
+	bool after_name = i > 0 && !k->space &&
+			  (k[-1].type == TOKEN_WORD || k[-1].type == TOKEN_IDENT);
 
 	if (token_punct(k, '.'))
 		return true;
@@ -55,7 +56,8 @@ static bool is_qualified(const struct tokens *t, size_t i)
 	       (after_name || !is_decimal(k));
 }
 
-/* Servers keep definitions in a 3-byte character set: what is above U+FFFF becomes "?". */
+/* Servers keep definitions in a 3-byte character set: what is above U+FFFF becomes "?".
+ */
 static bool has_wide_character(const struct token *t)
 {
 	for (size_t i = 0; i < t->len; i++)
@@ -97,24 +99,28 @@ static int check_token(const struct tokens *t, size_t i, struct sb_err *err)
 	if (token_is(k, "SELECT"))
 		return refuse(k, err, "a query", "remove it: " ONE_STATEMENT);
 	if ((token_is(k, "DATA") || token_is(k, "INDEX")) && token_is(k + 1, "DIRECTORY"))
-		return refuse(k, err, "a DIRECTORY option", "remove it: the server decides");
+		return refuse(k, err, "a DIRECTORY option",
+			      "remove it: the server decides");
 	if (token_is(k, "SYSTEM") && token_is(k + 1, "VERSIONING"))
 		return refuse(k, err, "system versioning",
 			      "system-versioned tables are not managed by SchemaBot");
 	if (token_is(k, "PERIOD") && token_is(k + 1, "FOR"))
 		return refuse(k, err, "a period",
 			      "tables with periods are not managed by SchemaBot");
-	if ((k->type == TOKEN_WORD || k->type == TOKEN_IDENT) && check_name_token(k, err) < 0)
+	if ((k->type == TOKEN_WORD || k->type == TOKEN_IDENT) &&
+	    check_name_token(k, err) < 0)
 		return -1;
 	if (k->type == TOKEN_STRING && has_wide_character(k) &&
 	    !(i > 0 && (token_is(k - 1, "COMMENT") || token_is(k - 2, "COMMENT"))))
-		return refuse(k, err, "a text with a character above U+FFFF",
-			      "servers replace such characters in definitions by \"?\": use "
-			      "another text");
+		return refuse(
+			k, err, "a text with a character above U+FFFF",
+			"servers replace such characters in definitions by \"?\": use "
+			"another text");
 	return 0;
 }
 
-/* ---- after the brackets -------------------------------------------------------------- */
+/* ---- after the brackets --------------------------------------------------------------
+ */
 
 static int check_engine(const struct tokens *t, size_t value, struct sb_err *err)
 {
@@ -134,8 +140,9 @@ static int check_engine(const struct tokens *t, size_t value, struct sb_err *err
 /* Words that may begin a query or say what to do with its rows. */
 static int check_partitioning(const struct tokens *t, size_t i, struct sb_err *err)
 {
-	static const char *const forbidden[] = { "TABLE",   "WITH",  "AS",	    "IGNORE",
-						 "REPLACE", "UNION", "TABLESPACE" };
+	static const char *const forbidden[] = { "TABLE",     "WITH",	 "AS",
+						 "IGNORE",    "REPLACE", "UNION",
+						 "TABLESPACE" };
 
 	for (; i < t->n; i++) {
 		const struct token *k = &t->v[i];
@@ -145,7 +152,8 @@ static int check_partitioning(const struct tokens *t, size_t i, struct sb_err *e
 				return refuse(k, err, "not part of a partitioning",
 					      "remove it (a column of that name must be "
 					      "quoted)");
-		if (token_is(k, "VALUES") && !token_is(k + 1, "LESS") && !token_is(k + 1, "IN"))
+		if (token_is(k, "VALUES") && !token_is(k + 1, "LESS") &&
+		    !token_is(k + 1, "IN"))
 			return refuse(k, err, "a query", "remove it: " ONE_STATEMENT);
 	}
 	return 0;
@@ -165,25 +173,32 @@ static int check_options(const struct tokens *t, size_t i, struct sb_err *err)
 			return check_partitioning(t, i, err);
 		next = option_read(t, i, &option, &value, &value_end);
 		if (next == 0)
-			return refuse(&t->v[i], err, "not a table option that is supported",
+			return refuse(&t->v[i], err,
+				      "not a table option that is supported",
 				      "remove it");
 		if (option->refused)
-			return refuse(&t->v[i], err, option->refused, "remove this option");
-		if (strcmp(option->name, "ENGINE") == 0 && check_engine(t, value, err) < 0)
+			return refuse(&t->v[i], err, option->refused,
+				      "remove this option");
+		if (strcmp(option->name, "ENGINE") == 0 &&
+		    check_engine(t, value, err) < 0)
 			return -1;
 		i = next;
 	}
 	return 0;
 }
 
-/* ---- the frame -------------------------------------------------------------------------- */
+/* ---- the frame
+ * -------------------------------------------------------------------------- */
 
-static int check_name(TALLOC_CTX *ctx, const struct token *t, char **table, struct sb_err *err)
+static int check_name(TALLOC_CTX *ctx, const struct token *t, char **table,
+		      struct sb_err *err)
 {
 	*table = token_name(ctx, t);
 	if (!*table || !**table)
-		return refuse(t, err, "not a table name", "write CREATE TABLE `name` (…)");
-	if (strncasecmp(*table, SCHEMA_SCRATCH_PREFIX, strlen(SCHEMA_SCRATCH_PREFIX)) == 0)
+		return refuse(t, err, "not a table name",
+			      "write CREATE TABLE `name` (…)");
+	if (strncasecmp(*table, SCHEMA_SCRATCH_PREFIX, strlen(SCHEMA_SCRATCH_PREFIX)) ==
+	    0)
 		return refuse(t, err, "a name that is reserved",
 			      "names that begin with " SCHEMA_SCRATCH_PREFIX
 			      " are SchemaBot's own: choose another");
@@ -201,8 +216,8 @@ static int check_frame(TALLOC_CTX *ctx, const struct tokens *t, char **table,
 	if (token_is(&t->v[0], "CREATE") && token_is(&t->v[1], "OR"))
 		return refuse(&t->v[1], err, "CREATE OR REPLACE", "write CREATE TABLE");
 	if (!token_is(&t->v[0], "CREATE") || !token_is(&t->v[1], "TABLE"))
-		return refuse(&t->v[t->n > 1 && token_is(&t->v[0], "CREATE") ? 1 : 0], err,
-			      "not a CREATE TABLE statement", ONE_STATEMENT);
+		return refuse(&t->v[t->n > 1 && token_is(&t->v[0], "CREATE") ? 1 : 0],
+			      err, "not a CREATE TABLE statement", ONE_STATEMENT);
 	if (token_is(&t->v[2], "IF") && token_is(&t->v[3], "NOT") &&
 	    token_is(&t->v[4], "EXISTS"))
 		i = 5;
@@ -210,8 +225,9 @@ static int check_frame(TALLOC_CTX *ctx, const struct tokens *t, char **table,
 		return -1;
 	i++;
 	if (token_punct(&t->v[i], '.'))
-		return refuse(&t->v[i], err, "a table name with a schema in front",
-			      "write the plain name: the namespace says where it belongs");
+		return refuse(
+			&t->v[i], err, "a table name with a schema in front",
+			"write the plain name: the namespace says where it belongs");
 	if (!token_punct(&t->v[i], '('))
 		return refuse(&t->v[i], err, "not a list of columns",
 			      "write CREATE TABLE `name` (columns…)");
@@ -247,7 +263,8 @@ static int one_statement(struct tokens *t, struct sb_err *err)
 }
 
 /* Without what stands in executable comments: as a server reads it that skips them. */
-static bool without_executable(TALLOC_CTX *ctx, const struct tokens *all, struct tokens *out)
+static bool without_executable(TALLOC_CTX *ctx, const struct tokens *all,
+			       struct tokens *out)
 {
 	out->v = mem_array(ctx, struct token, all->n + TOKENS_PADDING);
 	out->n = 0;
@@ -280,7 +297,8 @@ int allow_file(TALLOC_CTX *ctx, const char *sql, char **table, struct tokens *to
 	return 0;
 }
 
-/* ---- the same statement? ------------------------------------------------------------------ */
+/* ---- the same statement?
+ * ------------------------------------------------------------------ */
 
 static size_t skip_ignored(const struct tokens *t, size_t i)
 {
@@ -296,8 +314,8 @@ static bool same_token(const struct token *a, const struct token *b)
 {
 	if (a->type != b->type || a->len != b->len || a->version != b->version)
 		return false;
-	return a->type == TOKEN_WORD ? strncasecmp(a->text, b->text, a->len) == 0 :
-				       memcmp(a->text, b->text, a->len) == 0;
+	return a->type == TOKEN_WORD ? strncasecmp(a->text, b->text, a->len) == 0
+				     : memcmp(a->text, b->text, a->len) == 0;
 }
 
 bool allow_same_statement(const struct tokens *a, const struct tokens *b)

@@ -1,5 +1,6 @@
 /*
- * allow.h - what a schema file may contain: one CREATE TABLE and nothing that reaches out.
+ * allow.h - what a schema file may contain: one CREATE TABLE and nothing that reaches
+ * out.
  *
  * Called for every file before any of its text goes to a server. The second fence is the
  * server's: the account's privileges and a connection without multi-statements.

@@ -53,8 +53,10 @@ static void rename_index(struct writer *w, const struct clause *k)
 
 static void visibility(struct writer *w, const struct clause *k)
 {
-	static const char *const words[2][2] = { [DB_MARIADB] = { "IGNORED", "NOT IGNORED" },
-						 [DB_MYSQL] = { "INVISIBLE", "VISIBLE" } };
+	static const char *const words[2][2] = {
+		[DB_MARIADB] = { "IGNORED", "NOT IGNORED" },
+		[DB_MYSQL] = { "INVISIBLE", "VISIBLE" }
+	};
 
 	name(w, "ALTER INDEX", k->index->name);
 	buf_printf(&w->b, " %s", words[w->flavor][k->index->visible]);

@@ -21,15 +21,18 @@ static struct clause *add(struct table_diff *d, enum clause_kind kind)
 	return &d->v[d->n++];
 }
 
-static void cannot(struct table_diff *d, const char *what, const char *from, const char *to)
+static void cannot(struct table_diff *d, const char *what, const char *from,
+		   const char *to)
 {
 	if (!d->inexpressible)
-		d->inexpressible = mem_printf(d, "%s differs and cannot be changed: it is "
+		d->inexpressible = mem_printf(d,
+					      "%s differs and cannot be changed: it is "
 					      "\"%s\" and should be \"%s\"",
 					      what, from, to);
 }
 
-/* ---- columns ----------------------------------------------------------------------------- */
+/* ---- columns
+ * ----------------------------------------------------------------------------- */
 
 /* No server turns a virtual column into a stored one or into data, or back. */
 static bool must_recreate(const struct table_column *from, const struct table_column *to)
@@ -75,8 +78,10 @@ static void drop_columns(struct table_diff *d)
 static bool *find_staying(struct table_diff *d)
 {
 	size_t n = 0, total = d->to->n_columns;
-	size_t *was = mem_array(d, size_t, total + 1), *at = mem_array(was, size_t, total + 1);
-	bool *stays = mem_array(d, bool, total + 1), *kept = mem_array(was, bool, total + 1);
+	size_t *was = mem_array(d, size_t, total + 1),
+	       *at = mem_array(was, size_t, total + 1);
+	bool *stays = mem_array(d, bool, total + 1),
+	     *kept = mem_array(was, bool, total + 1);
 
 	for (size_t i = 0; i < total; i++) {
 		const struct table_column *from = survivor(d, &d->to->columns[i]);
@@ -106,7 +111,8 @@ static void change_columns(struct table_diff *d)
 		if (survivor(d, &d->to->columns[i]))
 			last = i + 1;
 	for (size_t i = 0; i < d->to->n_columns; i++) {
-		const struct table_column *to = &d->to->columns[i], *from = survivor(d, to);
+		const struct table_column *to = &d->to->columns[i],
+					  *from = survivor(d, to);
 		struct clause *k;
 
 		if (from && stays[i] && strcmp(from->canonical, to->canonical) == 0 &&
@@ -122,7 +128,8 @@ static void change_columns(struct table_diff *d)
 	talloc_free(stays);
 }
 
-/* ---- indexes ------------------------------------------------------------------------------- */
+/* ---- indexes
+ * ------------------------------------------------------------------------------- */
 
 static bool needs_rebuild(const struct table_diff *d, const struct table_index *x)
 {
@@ -180,8 +187,8 @@ static void drop_indexes(struct table_diff *d)
 
 		if ((to && same_index(d, x, to)) || (!to && renamed_to(d, x)))
 			continue;
-		k = add(d, x->kind == INDEX_PRIMARY ? CLAUSE_DROP_PRIMARY_KEY :
-						      CLAUSE_DROP_INDEX);
+		k = add(d, x->kind == INDEX_PRIMARY ? CLAUSE_DROP_PRIMARY_KEY
+						    : CLAUSE_DROP_INDEX);
 		k->old_index = x;
 		k->index = to;
 	}
@@ -194,7 +201,8 @@ static void rename_indexes(struct table_diff *d)
 		const struct table_index *from = table_index(d->from, to->name);
 		struct clause *k;
 
-		if (from && (!same_index(d, from, to) || strcmp(from->name, to->name) == 0))
+		if (from &&
+		    (!same_index(d, from, to) || strcmp(from->name, to->name) == 0))
 			continue;
 		if (!from && !takes_over(d, to))
 			continue;
@@ -213,8 +221,8 @@ static void add_indexes(struct table_diff *d)
 
 		if ((from && same_index(d, from, to)) || (!from && takes_over(d, to)))
 			continue;
-		k = add(d, to->kind == INDEX_PRIMARY ? CLAUSE_ADD_PRIMARY_KEY :
-						       CLAUSE_ADD_INDEX);
+		k = add(d, to->kind == INDEX_PRIMARY ? CLAUSE_ADD_PRIMARY_KEY
+						     : CLAUSE_ADD_INDEX);
 		k->old_index = from;
 		k->index = to;
 	}
@@ -227,7 +235,8 @@ static void add_indexes(struct table_diff *d)
 	}
 }
 
-/* ---- constraints ------------------------------------------------------------------------------ */
+/* ---- constraints
+ * ------------------------------------------------------------------------------ */
 
 static const struct table_constraint *find_constraint(const struct table *t,
 						      const struct table_constraint *like)
@@ -242,12 +251,12 @@ static const struct table_constraint *find_constraint(const struct table *t,
 static void cannot_replace(struct table_diff *d, const struct table_constraint *c)
 {
 	if (!d->inexpressible)
-		d->inexpressible =
-			mem_printf(d,
-				   "foreign key `%s` would be dropped and added under the same "
-				   "name, which servers refuse in one statement; give the changed "
-				   "one a new name",
-				   c->name);
+		d->inexpressible = mem_printf(
+			d,
+			"foreign key `%s` would be dropped and added under the same "
+			"name, which servers refuse in one statement; give the changed "
+			"one a new name",
+			c->name);
 }
 
 /* One clause for each constraint of `mine` that `other` has not, or has differently. */
@@ -266,14 +275,17 @@ static void constraints(struct table_diff *d, const struct table *mine,
 		if (o && kind == CONSTRAINT_FOREIGN_KEY)
 			cannot_replace(d, c);
 		else if (kind == CONSTRAINT_OTHER)
-			cannot(d, "a part of the table", mine == d->from ? c->name : "absent",
+			cannot(d, "a part of the table",
+			       mine == d->from ? c->name : "absent",
 			       mine == d->from ? "absent" : c->name);
 		else
 			add(d, clause)->constraint = c;
 	}
 }
 
-/* ---- options -------------------------------------------------------------------------------------- */
+/* ---- options
+ * --------------------------------------------------------------------------------------
+ */
 
 static void setting(struct table_diff *d, const char *name, const char *value)
 {
@@ -290,7 +302,8 @@ static void settings(struct table_diff *d)
 		const char *old = table_setting(d->from, s->name);
 		const struct table_option *o = option_by_name(s->name);
 
-		if (strcmp(s->name, "AUTO_INCREMENT") == 0 || (old && !strcmp(old, s->value)))
+		if (strcmp(s->name, "AUTO_INCREMENT") == 0 ||
+		    (old && !strcmp(old, s->value)))
 			continue;
 		if (!o || o->refused)
 			cannot(d, s->name, old ? old : "absent", s->value);
@@ -301,7 +314,8 @@ static void settings(struct table_diff *d)
 		const struct table_setting *s = &d->from->settings[i];
 		const struct table_option *o = option_by_name(s->name);
 
-		if (strcmp(s->name, "AUTO_INCREMENT") == 0 || table_setting(d->to, s->name))
+		if (strcmp(s->name, "AUTO_INCREMENT") == 0 ||
+		    table_setting(d->to, s->name))
 			continue;
 		if (!o || !o->reset)
 			cannot(d, s->name, s->value, "absent");
@@ -332,7 +346,9 @@ static void options(struct table_diff *d)
 	settings(d);
 }
 
-/* ---- partitions -------------------------------------------------------------------------------------- */
+/* ---- partitions
+ * --------------------------------------------------------------------------------------
+ */
 
 /* Index of the bracket that opens the list of partitions, or t->n. */
 static size_t partition_list(const struct tokens *t)
@@ -377,15 +393,19 @@ static void partitions(struct table_diff *d)
 		add(d, CLAUSE_REMOVE_PARTITIONING);
 		return;
 	}
-	if (d->n == 0 && tokenize(d, from, &a, NULL) == 0 && tokenize(d, to, &b, NULL) == 0 &&
-	    a.n > 0)
+	if (d->n == 0 && tokenize(d, from, &a, NULL) == 0 &&
+	    tokenize(d, to, &b, NULL) == 0 && a.n > 0)
 		more = appended_partitions(d, &a, &b);
-	add(d, more ? CLAUSE_ADD_PARTITIONS : CLAUSE_PARTITION_BY)->value = more ? more : to;
+	add(d, more ? CLAUSE_ADD_PARTITIONS : CLAUSE_PARTITION_BY)->value =
+		more ? more : to;
 }
 
-/* ---- all of it ------------------------------------------------------------------------------------------ */
+/* ---- all of it
+ * ------------------------------------------------------------------------------------------
+ */
 
-struct table_diff *diff_tables(TALLOC_CTX *ctx, const struct table *from, const struct table *to)
+struct table_diff *diff_tables(TALLOC_CTX *ctx, const struct table *from,
+			       const struct table *to)
 {
 	struct table_diff *d = mem_new(ctx, struct table_diff);
 

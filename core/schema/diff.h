@@ -11,32 +11,32 @@
 #include "core/schema/table.h"
 
 /* In the order in which they stand in the statement. */
-#define CLAUSE_KINDS(X)                                                                  \
-	X(DROP_FOREIGN_KEY)                                                              \
-	X(DROP_CHECK)                                                                    \
-	X(DROP_PRIMARY_KEY)                                                              \
-	X(DROP_INDEX)                                                                    \
-	X(RENAME_INDEX)                                                                  \
-	X(DROP_COLUMN)                                                                   \
-	X(ADD_COLUMN)                                                                    \
-	X(MODIFY_COLUMN) /* also its position, also the case of its name */              \
-	X(ADD_PRIMARY_KEY)                                                               \
-	X(ADD_INDEX)                                                                     \
-	X(INDEX_VISIBILITY)                                                              \
-	X(ADD_FOREIGN_KEY)                                                               \
-	X(ADD_CHECK)                                                                     \
-	X(ENGINE)                                                                        \
-	X(COLLATION) /* the table's default */                                           \
-	X(ROW_FORMAT)                                                                    \
-	X(SETTING)                                                                       \
-	X(ADD_PARTITIONS) /* at the end, alone in its statement */                       \
-	X(PARTITION_BY)                                                                  \
+#define CLAUSE_KINDS(X)                                                     \
+	X(DROP_FOREIGN_KEY)                                                 \
+	X(DROP_CHECK)                                                       \
+	X(DROP_PRIMARY_KEY)                                                 \
+	X(DROP_INDEX)                                                       \
+	X(RENAME_INDEX)                                                     \
+	X(DROP_COLUMN)                                                      \
+	X(ADD_COLUMN)                                                       \
+	X(MODIFY_COLUMN) /* also its position, also the case of its name */ \
+	X(ADD_PRIMARY_KEY)                                                  \
+	X(ADD_INDEX)                                                        \
+	X(INDEX_VISIBILITY)                                                 \
+	X(ADD_FOREIGN_KEY)                                                  \
+	X(ADD_CHECK)                                                        \
+	X(ENGINE)                                                           \
+	X(COLLATION) /* the table's default */                              \
+	X(ROW_FORMAT)                                                       \
+	X(SETTING)                                                          \
+	X(ADD_PARTITIONS) /* at the end, alone in its statement */          \
+	X(PARTITION_BY)                                                     \
 	X(REMOVE_PARTITIONING)
 enum clause_kind {
 #define X(name) CLAUSE_##name,
 	CLAUSE_KINDS(X)
 #undef X
-	N_CLAUSE_KINDS
+		N_CLAUSE_KINDS
 };
 
 struct clause {
@@ -45,8 +45,8 @@ struct clause {
 	const struct table_column *old_column, *column;
 	const struct table_index *old_index, *index;
 	const struct table_constraint *constraint;
-	bool recreated;	   /* column: dropped and added again under its name */
-	bool positioned;   /* column: goes behind `after`, or to the front when NULL */
+	bool recreated;	 /* column: dropped and added again under its name */
+	bool positioned; /* column: goes behind `after`, or to the front when NULL */
 	const char *after;
 	const char *name, *value; /* settings, partitions */
 };

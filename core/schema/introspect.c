@@ -17,7 +17,8 @@
 
 static int by_name(const void *a, const void *b)
 {
-	return strcmp((*(struct table *const *)a)->name, (*(struct table *const *)b)->name);
+	return strcmp((*(struct table *const *)a)->name,
+		      (*(struct table *const *)b)->name);
 }
 
 struct table *view_table(const struct schema_view *view, const char *name)
@@ -39,7 +40,8 @@ static const char *or_empty(const char *s)
 	return s ? s : "";
 }
 
-/* ---- the schema itself ----------------------------------------------------------------- */
+/* ---- the schema itself
+ * ----------------------------------------------------------------- */
 
 static int read_defaults(struct schema_view *view, struct db *db, struct sb_err *err)
 {
@@ -63,10 +65,11 @@ static int read_defaults(struct schema_view *view, struct db *db, struct sb_err 
 		view->collation = cell[2];
 		return 0;
 	}
-	return sb_err(err, SB_EENGINE,
-		      "%s: there is no schema `%s`, or user '%s' has no rights on it: create "
-		      "it, or correct `schemas` in the configuration",
-		      db_params(db)->name, view->schema, db_params(db)->user);
+	return sb_err(
+		err, SB_EENGINE,
+		"%s: there is no schema `%s`, or user '%s' has no rights on it: create "
+		"it, or correct `schemas` in the configuration",
+		db_params(db)->name, view->schema, db_params(db)->user);
 }
 
 /*
@@ -81,13 +84,15 @@ int introspect_check_access(struct db *db, const char *schema, struct sb_err *er
 	struct sb_err got;
 	int rc = 0;
 
-	if (db_query(tmp, db, mem_printf(tmp, "SELECT 1 FROM %s", table), &rows, &got) < 0 &&
+	if (db_query(tmp, db, mem_printf(tmp, "SELECT 1 FROM %s", table), &rows, &got) <
+		    0 &&
 	    got.db_errno != ER_NO_SUCH_TABLE) {
 		if (db_error_kind(got.db_errno) == DB_ERR_DENIED) {
-			rc = sb_err(err, SB_EENGINE,
-				    "%s: user '%s' may not read all of schema `%s`, so tables "
-				    "could be hidden from it: GRANT SELECT on the whole schema",
-				    db_params(db)->name, db_params(db)->user, schema);
+			rc = sb_err(
+				err, SB_EENGINE,
+				"%s: user '%s' may not read all of schema `%s`, so tables "
+				"could be hidden from it: GRANT SELECT on the whole schema",
+				db_params(db)->name, db_params(db)->user, schema);
 		} else {
 			if (err)
 				*err = got;
@@ -98,7 +103,8 @@ int introspect_check_access(struct db *db, const char *schema, struct sb_err *er
 	return rc;
 }
 
-/* ---- tables ----------------------------------------------------------------------------------- */
+/* ---- tables
+ * ----------------------------------------------------------------------------------- */
 
 static bool is_ours(const char *name)
 {
@@ -114,7 +120,8 @@ static int read_table(struct schema_view *view, struct db *db, const char *name,
 	struct sb_err got = { 0 };
 	int rc;
 
-	rc = db_query(tmp, db, mem_printf(tmp, "SHOW CREATE TABLE %s", quoted), &rows, &got);
+	rc = db_query(tmp, db, mem_printf(tmp, "SHOW CREATE TABLE %s", quoted), &rows,
+		      &got);
 	if (rc < 0 && got.db_errno == ER_NO_SUCH_TABLE)
 		rc = sb_err(&got, SB_ERETRY, "it was dropped while the schema was read");
 	else if (rc == 0 && (rows->n != 1 || rows->width < 2 || !rows->cell[0][1]))
@@ -133,10 +140,11 @@ static int read_table(struct schema_view *view, struct db *db, const char *name,
 static int read_tables(struct schema_view *view, struct db *db, struct sb_err *err)
 {
 	char *literal = db_literal(view, view->schema);
-	char *sql = mem_printf(view,
-			       "SELECT TABLE_NAME, TABLE_TYPE, TABLE_COLLATION, ROW_FORMAT"
-			       " FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s",
-			       literal);
+	char *sql =
+		mem_printf(view,
+			   "SELECT TABLE_NAME, TABLE_TYPE, TABLE_COLLATION, ROW_FORMAT"
+			   " FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s",
+			   literal);
 	struct db_rows *rows;
 
 	if (db_query(view, db, sql, &rows, err) < 0)
@@ -166,17 +174,19 @@ static int read_tables(struct schema_view *view, struct db *db, struct sb_err *e
 	return 0;
 }
 
-/* ---- columns ----------------------------------------------------------------------------------- */
+/* ---- columns
+ * ----------------------------------------------------------------------------------- */
 
 static int changed_meanwhile(const struct table *t, struct sb_err *err)
 {
-	return sb_err(err, SB_ERETRY, "table `%s`: it was changed while the schema was read",
-		      t->name);
+	return sb_err(err, SB_ERETRY,
+		      "table `%s`: it was changed while the schema was read", t->name);
 }
 
-/* Put the collations of one table's columns in; rows [from, to) are its columns in order. */
-static int merge_columns(struct table *t, const struct db_rows *rows, size_t from, size_t to,
-			 struct sb_err *err)
+/* Put the collations of one table's columns in; rows [from, to) are its columns in order.
+ */
+static int merge_columns(struct table *t, const struct db_rows *rows, size_t from,
+			 size_t to, struct sb_err *err)
 {
 	if (to - from != t->n_columns)
 		return changed_meanwhile(t, err);
@@ -220,15 +230,16 @@ static int read_columns(struct schema_view *view, struct db *db, struct sb_err *
 		merged++;
 	}
 	if (merged != view->n)
-		return sb_err(err, SB_ERETRY,
-			      "schema `%s` was changed while it was read, or columns of it are "
-			      "hidden from user '%s'",
-			      view->schema, db_params(db)->user);
+		return sb_err(
+			err, SB_ERETRY,
+			"schema `%s` was changed while it was read, or columns of it are "
+			"hidden from user '%s'",
+			view->schema, db_params(db)->user);
 	return 0;
 }
 
-int introspect(TALLOC_CTX *ctx, struct db *db, const char *schema, struct schema_view **out,
-	       struct sb_err *err)
+int introspect(TALLOC_CTX *ctx, struct db *db, const char *schema,
+	       struct schema_view **out, struct sb_err *err)
 {
 	struct schema_view *view = mem_new(ctx, struct schema_view);
 
@@ -244,7 +255,9 @@ int introspect(TALLOC_CTX *ctx, struct db *db, const char *schema, struct schema
 	return 0;
 }
 
-/* ---- sizes -------------------------------------------------------------------------------------- */
+/* ---- sizes
+ * --------------------------------------------------------------------------------------
+ */
 
 int introspect_sizes(TALLOC_CTX *ctx, struct db *db, const char *schema,
 		     const char *const *tables, size_t n_tables, struct table_size **out,
@@ -274,9 +287,11 @@ int introspect_sizes(TALLOC_CTX *ctx, struct db *db, const char *schema,
 		for (size_t i = 0; i < n_tables; i++)
 			if (strcmp(rows->cell[r][0], tables[i]) == 0) {
 				if (rows->cell[r][1])
-					sizes[i].rows = strtoll(rows->cell[r][1], NULL, 10);
+					sizes[i].rows =
+						strtoll(rows->cell[r][1], NULL, 10);
 				if (rows->cell[r][2])
-					sizes[i].bytes = strtoll(rows->cell[r][2], NULL, 10);
+					sizes[i].bytes =
+						strtoll(rows->cell[r][2], NULL, 10);
 			}
 	talloc_free(tmp);
 	return rc;

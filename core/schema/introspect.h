@@ -29,15 +29,16 @@ struct schema_view {
 
 /*
  * Read `schema`. *out belongs to ctx. Tables whose names begin with
- * SCHEMA_SCRATCH_PREFIX are ours and left out. -1: SB_ERETRY (server lost, or a table changed
- * meanwhile), SB_EENGINE (no such schema, missing privilege, or a table that cannot be
- * understood).
+ * SCHEMA_SCRATCH_PREFIX are ours and left out. -1: SB_ERETRY (server lost, or a table
+ * changed meanwhile), SB_EENGINE (no such schema, missing privilege, or a table that
+ * cannot be understood).
  */
-int introspect(TALLOC_CTX *ctx, struct db *db, const char *schema, struct schema_view **out,
-	       struct sb_err *err) MUST_CHECK;
+int introspect(TALLOC_CTX *ctx, struct db *db, const char *schema,
+	       struct schema_view **out, struct sb_err *err) MUST_CHECK;
 
 /* Refuse an account from which tables of `schema` could be hidden (SB_EENGINE). */
-int introspect_check_access(struct db *db, const char *schema, struct sb_err *err) MUST_CHECK;
+int introspect_check_access(struct db *db, const char *schema,
+			    struct sb_err *err) MUST_CHECK;
 
 /* The server's estimates for one table; -1 = unknown. */
 struct table_size {

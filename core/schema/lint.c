@@ -13,7 +13,8 @@
 struct rule {
 	const char *linter, *severity;
 	const char *fix_type; /* what kind of change would help */
-	void (*check)(struct lint_list *list, const struct rule *rule, const struct table *t);
+	void (*check)(struct lint_list *list, const struct rule *rule,
+		      const struct table *t);
 };
 
 static void report(struct lint_list *list, const struct rule *rule, const struct table *t,
@@ -38,9 +39,11 @@ static void report(struct lint_list *list, const struct rule *rule, const struct
 	va_end(ap);
 }
 
-/* ---- the rules ---------------------------------------------------------------------------- */
+/* ---- the rules
+ * ---------------------------------------------------------------------------- */
 
-static void no_primary_key(struct lint_list *list, const struct rule *r, const struct table *t)
+static void no_primary_key(struct lint_list *list, const struct rule *r,
+			   const struct table *t)
 {
 	if (!table_primary_key(t))
 		report(list, r, t, "",
@@ -68,7 +71,8 @@ static void primary_key_type(struct lint_list *list, const struct rule *r,
 	}
 }
 
-static void foreign_key(struct lint_list *list, const struct rule *r, const struct table *t)
+static void foreign_key(struct lint_list *list, const struct rule *r,
+			const struct table *t)
 {
 	for (size_t i = 0; i < t->n_constraints; i++)
 		if (t->constraints[i].kind == CONSTRAINT_FOREIGN_KEY)
@@ -90,7 +94,8 @@ static bool is_odd(const char *name)
 
 static void odd_name(struct lint_list *list, const struct rule *r, const struct table *t)
 {
-	static const char advice[] = "needs quoting everywhere: use letters, digits and _";
+	static const char advice[] =
+		"needs quoting everywhere: use letters, digits and _";
 
 	if (is_odd(t->name))
 		report(list, r, t, "", "table name `%s` %s", t->name, advice);
@@ -100,7 +105,8 @@ static void odd_name(struct lint_list *list, const struct rule *r, const struct 
 			       t->columns[i].name, advice);
 	for (size_t i = 0; i < t->n_indexes; i++)
 		if (is_odd(t->indexes[i].name))
-			report(list, r, t, "", "index name `%s` %s", t->indexes[i].name, advice);
+			report(list, r, t, "", "index name `%s` %s", t->indexes[i].name,
+			       advice);
 }
 
 static bool is_narrow(const char *charset)
@@ -109,7 +115,8 @@ static bool is_narrow(const char *charset)
 	       strcasecmp(charset, "binary") != 0;
 }
 
-static void character_set(struct lint_list *list, const struct rule *r, const struct table *t)
+static void character_set(struct lint_list *list, const struct rule *r,
+			  const struct table *t)
 {
 	if (is_narrow(t->charset))
 		report(list, r, t, "",
@@ -140,7 +147,8 @@ static bool begins(const struct table_index *x, const struct table_index *y)
 	return x->n_parts < y->n_parts || y->kind < INDEX_PLAIN || x > y;
 }
 
-static void redundant_index(struct lint_list *list, const struct rule *r, const struct table *t)
+static void redundant_index(struct lint_list *list, const struct rule *r,
+			    const struct table *t)
 {
 	for (size_t i = 0; i < t->n_indexes; i++)
 		for (size_t k = 0; k < t->n_indexes; k++)
@@ -153,7 +161,8 @@ static void redundant_index(struct lint_list *list, const struct rule *r, const 
 			}
 }
 
-static void storage_engine(struct lint_list *list, const struct rule *r, const struct table *t)
+static void storage_engine(struct lint_list *list, const struct rule *r,
+			   const struct table *t)
 {
 	if (strcasecmp(t->engine, "InnoDB") != 0)
 		report(list, r, t, "",
@@ -174,7 +183,8 @@ static void zero_date(struct lint_list *list, const struct rule *r, const struct
 	}
 }
 
-static void small_counter(struct lint_list *list, const struct rule *r, const struct table *t)
+static void small_counter(struct lint_list *list, const struct rule *r,
+			  const struct table *t)
 {
 	for (size_t i = 0; i < t->n_columns; i++) {
 		const struct table_column *c = &t->columns[i];
@@ -210,7 +220,8 @@ static const struct rule rules[] = {
 	{ "small_counter", "warning", "change_type", small_counter },
 };
 
-/* ---- what is new ------------------------------------------------------------------------------ */
+/* ---- what is new
+ * ------------------------------------------------------------------------------ */
 
 static void check(struct lint_list *list, const struct table *t)
 {
@@ -227,8 +238,8 @@ static bool contains(const struct lint_list *list, const struct schema_lint *ent
 	return false;
 }
 
-size_t lint_change(struct lint_list *list, const struct table *from, const struct table *to,
-		   const char **first)
+size_t lint_change(struct lint_list *list, const struct table *from,
+		   const struct table *to, const char **first)
 {
 	struct lint_list old = { .ctx = mem_ctx(NULL, "lint of the live table") };
 	struct lint_list new = { .ctx = list->ctx };

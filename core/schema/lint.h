@@ -16,10 +16,10 @@ struct lint_list {
 	size_t n;
 };
 
-/* Append the violations of `to` that `from` (NULL = a new table) does not have. Returns how
- * many of them are errors; *first is the message of the first of those. */
-size_t lint_change(struct lint_list *list, const struct table *from, const struct table *to,
-		   const char **first);
+/* Append the violations of `to` that `from` (NULL = a new table) does not have. Returns
+ * how many of them are errors; *first is the message of the first of those. */
+size_t lint_change(struct lint_list *list, const struct table *from,
+		   const struct table *to, const char **first);
 
 /* Append one entry; the strings are copied, but linter and severity are literals. */
 void lint_add(struct lint_list *list, const char *linter, const char *severity,

@@ -69,7 +69,8 @@ static void refuse(struct loader *l, struct loaded *f, const char *why)
 	l->out->failed = true;
 }
 
-/* ---- before the server sees anything -------------------------------------------------------- */
+/* ---- before the server sees anything
+ * -------------------------------------------------------- */
 
 static bool same_table(const struct loader *l, const char *a, const char *b)
 {
@@ -81,10 +82,11 @@ static void check_unique(struct loader *l, struct loaded *f)
 	for (struct loaded *o = l->files; o < f; o++)
 		if (o->table && same_table(l, o->table, f->table)) {
 			refuse(l, f,
-			       mem_printf(l->out,
-					  "table `%s` is already defined in %s; keep one of the "
-					  "two",
-					  f->table, o->file->name));
+			       mem_printf(
+				       l->out,
+				       "table `%s` is already defined in %s; keep one of the "
+				       "two",
+				       f->table, o->file->name));
 			return;
 		}
 }
@@ -96,10 +98,11 @@ static void check_no_view(struct loader *l, struct loaded *f)
 
 		if (same_table(l, o->name, f->table)) {
 			refuse(l, f,
-			       mem_printf(l->out,
-					  "`%s` is a %s in the live schema, which SchemaBot does "
-					  "not manage; drop it there or remove this file",
-					  o->name, o->type));
+			       mem_printf(
+				       l->out,
+				       "`%s` is a %s in the live schema, which SchemaBot does "
+				       "not manage; drop it there or remove this file",
+				       o->name, o->type));
 			return;
 		}
 	}
@@ -131,9 +134,9 @@ static void check_file(struct loader *l, struct loaded *f)
 }
 
 /*
- * What became of a file's statement that failed for `why`. 0 = an entry in errors says it,
- * -1 = the server's fault. A statement that outlasts the connection's patience costs the
- * connection: nothing more is loaded then.
+ * What became of a file's statement that failed for `why`. 0 = an entry in errors says
+ * it, -1 = the server's fault. A statement that outlasts the connection's patience costs
+ * the connection: nothing more is loaded then.
  */
 static int statement_failed(struct loader *l, struct loaded *f, int64_t started,
 			    const struct sb_err *why, struct sb_err *err)
@@ -141,15 +144,18 @@ static int statement_failed(struct loader *l, struct loaded *f, int64_t started,
 	unsigned limit = db_params(l->work)->io_seconds;
 
 	if (is_statement_fault(why)) {
-		refuse(l, f, scratch_hide(l->out, l->out->scratch, l->ns->name, why->msg));
+		refuse(l, f,
+		       scratch_hide(l->out, l->out->scratch, l->ns->name, why->msg));
 		return 0;
 	}
-	if (db_is_lost(l->work) && limit > 0 && clock_ms() - started >= limit * 1000 - 100) {
+	if (db_is_lost(l->work) && limit > 0 &&
+	    clock_ms() - started >= limit * 1000 - 100) {
 		refuse(l, f,
-		       mem_printf(l->out,
-				  "the server did not finish this statement in %u seconds; "
-				  "simplify it",
-				  limit));
+		       mem_printf(
+			       l->out,
+			       "the server did not finish this statement in %u seconds; "
+			       "simplify it",
+			       limit));
 		return 0;
 	}
 	if (err)
@@ -157,7 +163,8 @@ static int statement_failed(struct loader *l, struct loaded *f, int64_t started,
 	return sb_err_prefix(err, "%s/%s", l->ns->name, f->file->name);
 }
 
-/* ---- screening ----------------------------------------------------------------------------------- */
+/* ---- screening
+ * ----------------------------------------------------------------------------------- */
 
 /* Foreign keys and partitions do not exist, or silently vanish, in temporary tables. */
 static bool can_screen(const struct loaded *f)
@@ -170,7 +177,8 @@ static bool can_screen(const struct loaded *f)
 }
 
 /* SHOW CREATE of a temporary table is that of a table plus one word. */
-static bool shows_live(TALLOC_CTX *tmp, const struct db_rows *rows, const struct table *live)
+static bool shows_live(TALLOC_CTX *tmp, const struct db_rows *rows,
+		       const struct table *live)
 {
 	static const char prefix[] = "CREATE TEMPORARY TABLE";
 	const char *shown = rows->n == 1 && rows->width >= 2 ? rows->cell[0][1] : NULL;
@@ -201,11 +209,13 @@ static int screen(struct loader *l, struct loaded *f, const struct table *live,
 
 	if (db_run(l->work, mem_printf(tmp, "CREATE TEMPORARY%s", rest), &why) < 0) {
 		talloc_free(tmp);
-		return db_is_lost(l->work) ? statement_failed(l, f, started, &why, err) : 0;
+		return db_is_lost(l->work) ? statement_failed(l, f, started, &why, err)
+					   : 0;
 	}
 	if (db_query(tmp, l->work, mem_printf(tmp, "SHOW CREATE TABLE %s", quoted), &rows,
 		     err) < 0 ||
-	    db_run(l->work, mem_printf(tmp, "DROP TEMPORARY TABLE %s", quoted), err) < 0) {
+	    db_run(l->work, mem_printf(tmp, "DROP TEMPORARY TABLE %s", quoted), err) <
+		    0) {
 		talloc_free(tmp);
 		return -1;
 	}
@@ -232,7 +242,8 @@ static int screen_all(struct loader *l, struct sb_err *err)
 	return 0;
 }
 
-/* ---- into the scratch schema ------------------------------------------------------------------ */
+/* ---- into the scratch schema
+ * ------------------------------------------------------------------ */
 
 static int create(struct loader *l, struct loaded *f, struct sb_err *err)
 {
@@ -246,7 +257,8 @@ static int create(struct loader *l, struct loaded *f, struct sb_err *err)
 
 static int by_name(const void *a, const void *b)
 {
-	return strcmp((*(struct table *const *)a)->name, (*(struct table *const *)b)->name);
+	return strcmp((*(struct table *const *)a)->name,
+		      (*(struct table *const *)b)->name);
 }
 
 /* The live table where the file says the same, else what the scratch schema has. */
@@ -258,18 +270,20 @@ static int collect(struct loader *l, size_t sent, struct sb_err *err)
 	if (sent > 0 && introspect(out, l->work, out->scratch->name, &view, err) < 0)
 		return -1;
 	if (sent > 0 && view->n != sent)
-		return sb_err(err, SB_EENGINE,
-			      "namespace %s: %zu files made %zu tables; check the files for "
-			      "names that differ in case only",
-			      l->ns->name, sent, view->n);
+		return sb_err(
+			err, SB_EENGINE,
+			"namespace %s: %zu files made %zu tables; check the files for "
+			"names that differ in case only",
+			l->ns->name, sent, view->n);
 	out->v = mem_array(out, struct table *, l->ns->n_files + 1);
 	for (size_t i = 0; i < l->ns->n_files; i++) {
 		struct loaded *f = &l->files[i];
 		struct table *t = f->live ? f->live : view_table(view, f->table);
 
 		if (!t)
-			return sb_err(err, SB_EENGINE, "%s/%s: the server made no table `%s`",
-				      l->ns->name, f->file->name, f->table);
+			return sb_err(err, SB_EENGINE,
+				      "%s/%s: the server made no table `%s`", l->ns->name,
+				      f->file->name, f->table);
 		t->wide_text = has_wide_text(&f->tokens);
 		out->v[out->n++] = t;
 	}
@@ -297,8 +311,8 @@ static int load(struct loader *l, struct sb_err *err)
 		check_file(l, &l->files[i]);
 	}
 	if (count_open(l) > 0 &&
-	    (scratch_create(l->out, l->work, l->keeper, l->live->charset, l->live->collation,
-			    &l->out->scratch, err) < 0 ||
+	    (scratch_create(l->out, l->work, l->keeper, l->live->charset,
+			    l->live->collation, &l->out->scratch, err) < 0 ||
 	     screen_all(l, err) < 0))
 		return -1;
 	if (db_is_lost(l->work))

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* was[i] is the old place of what shall be at place i (all different). Sets stays[i] for a
- * largest set of things that already stand in the right order among each other. */
+/* was[i] is the old place of what shall be at place i (all different). Sets stays[i] for
+ * a largest set of things that already stand in the right order among each other. */
 void moves_plan(const size_t *was, size_t n, bool *stays);
 
 #endif

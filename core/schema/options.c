@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define OTHER_FILES "it places files outside the schema"
+#define OTHER_FILES  "it places files outside the schema"
 #define OTHER_TABLES "it reaches other tables or servers"
 
 const struct table_option table_options[] = {
@@ -67,7 +67,8 @@ static size_t spells(const struct tokens *t, size_t i, const char *name)
 		size_t quote = w->type == TOKEN_IDENT ? 1 : 0;
 
 		if ((w->type != TOKEN_WORD && w->type != TOKEN_IDENT) ||
-		    w->len != len + 2 * quote || strncasecmp(w->text + quote, name, len) != 0)
+		    w->len != len + 2 * quote ||
+		    strncasecmp(w->text + quote, name, len) != 0)
 			return 0;
 		n++;
 		name += len;
@@ -118,8 +119,10 @@ const struct table_option *option_by_name(const char *name)
 /* Engines that keep their rows in this server and in this table, and nowhere else. */
 bool storage_engine_allowed(const char *name)
 {
-	static const char *const allowed[] = { "InnoDB",  "Aria",      "MyISAM", "MEMORY",
-					       "ARCHIVE", "BLACKHOLE", "CSV",    "ROCKSDB" };
+	static const char *const allowed[] = {
+		"InnoDB",  "Aria",	"MyISAM", "MEMORY",
+		"ARCHIVE", "BLACKHOLE", "CSV",	  "ROCKSDB"
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(allowed); i++)
 		if (strcasecmp(allowed[i], name) == 0)

@@ -10,8 +10,9 @@
 #include "core/schema/token.h"
 
 struct table_option {
-	const char *name;    /* as SHOW CREATE prints it */
-	const char *reset;   /* the value that undoes it in an ALTER; NULL = there is none */
+	const char *name; /* as SHOW CREATE prints it */
+	const char
+		*reset; /* the value that undoes it in an ALTER; NULL = there is none */
 	const char *refused; /* why a file may not use it; NULL = it may */
 };
 

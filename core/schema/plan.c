@@ -23,7 +23,7 @@
 #include "core/schema/verify.h"
 
 #define DEFAULT_IO_SECONDS 30
-#define MAX_FILE_NAME 255
+#define MAX_FILE_NAME	   255
 
 struct change { /* one table that differs */
 	const struct table *live, *desired;
@@ -51,7 +51,8 @@ struct space { /* one namespace while it is planned */
 	size_t n;
 };
 
-/* ---- input ------------------------------------------------------------------------------- */
+/* ---- input
+ * ------------------------------------------------------------------------------- */
 
 static bool is_printable(const char *s, size_t max)
 {
@@ -69,27 +70,31 @@ static int check_input(const struct schema_namespace *ns, size_t n, struct sb_er
 {
 	for (size_t i = 0; i < n; i++) {
 		if (!is_printable(ns[i].name, 4 * SCHEMA_MAX_IDENTIFIER))
-			return sb_err(err, SB_EINVALID,
-				      "schema_files: namespace number %zu has no usable name; "
-				      "use up to %d printable characters",
-				      i + 1, SCHEMA_MAX_IDENTIFIER);
+			return sb_err(
+				err, SB_EINVALID,
+				"schema_files: namespace number %zu has no usable name; "
+				"use up to %d printable characters",
+				i + 1, SCHEMA_MAX_IDENTIFIER);
 		for (size_t k = 0; k < i; k++)
 			if (strcmp(ns[k].schema, ns[i].schema) == 0)
-				return sb_err(err, SB_EINVALID,
-					      "schema_files: namespaces %s and %s are the same "
-					      "schema `%s`; send one of them",
-					      ns[k].name, ns[i].name, ns[i].schema);
+				return sb_err(
+					err, SB_EINVALID,
+					"schema_files: namespaces %s and %s are the same "
+					"schema `%s`; send one of them",
+					ns[k].name, ns[i].name, ns[i].schema);
 		for (size_t f = 0; f < ns[i].n_files; f++)
 			if (!is_printable(ns[i].files[f].name, MAX_FILE_NAME))
-				return sb_err(err, SB_EINVALID,
-					      "schema_files.%s: file number %zu has no usable "
-					      "name; use 1 to %d printable characters",
-					      ns[i].name, f + 1, MAX_FILE_NAME);
+				return sb_err(
+					err, SB_EINVALID,
+					"schema_files.%s: file number %zu has no usable "
+					"name; use 1 to %d printable characters",
+					ns[i].name, f + 1, MAX_FILE_NAME);
 	}
 	return 0;
 }
 
-/* ---- connections -------------------------------------------------------------------------- */
+/* ---- connections
+ * -------------------------------------------------------------------------- */
 
 /* A setting that the account may lack the right for: only a convenience. */
 static void try_setting(struct db *db, const char *sql)
@@ -112,7 +117,8 @@ static int open_connections(struct planner *p, const struct db_params *target,
 	if (db_open(p->tmp, &params, &p->live, err) < 0 ||
 	    db_open(p->tmp, &params, &p->work, err) < 0)
 		return -1;
-	if (db_run(p->live, "SET SESSION lock_wait_timeout = 10, sql_quote_show_create = 1",
+	if (db_run(p->live,
+		   "SET SESSION lock_wait_timeout = 10, sql_quote_show_create = 1",
 		   err) < 0 ||
 	    db_run(p->work,
 		   "SET SESSION lock_wait_timeout = 10, sql_quote_show_create = 1,"
@@ -127,10 +133,11 @@ static int open_connections(struct planner *p, const struct db_params *target,
 	return 0;
 }
 
-/* ---- what differs ---------------------------------------------------------------------------- */
+/* ---- what differs
+ * ---------------------------------------------------------------------------- */
 
-
-static void add_change(struct space *s, const struct table *live, const struct table *desired)
+static void add_change(struct space *s, const struct table *live,
+		       const struct table *desired)
 {
 	struct change c = { .live = live, .desired = desired };
 
@@ -147,8 +154,8 @@ static void add_change(struct space *s, const struct table *live, const struct t
 static const struct table *desired_table(const struct space *s, const char *name)
 {
 	for (size_t i = 0; i < s->desired->n; i++)
-		if (s->live->fold_case ? same_name(s->desired->v[i]->name, name) :
-					 strcmp(s->desired->v[i]->name, name) == 0)
+		if (s->live->fold_case ? same_name(s->desired->v[i]->name, name)
+				       : strcmp(s->desired->v[i]->name, name) == 0)
 			return s->desired->v[i];
 	return NULL;
 }
@@ -161,7 +168,8 @@ static enum kind kind_of(const struct change *c)
 	return !c->live ? CREATED : c->desired ? ALTERED : DROPPED;
 }
 
-static const struct change *change_of(const struct change *v, size_t n, const struct table *t)
+static const struct change *change_of(const struct change *v, size_t n,
+				      const struct table *t)
 {
 	for (size_t i = 0; i < n; i++)
 		if (v[i].live == t || v[i].desired == t)
@@ -169,8 +177,8 @@ static const struct change *change_of(const struct change *v, size_t n, const st
 	BUG("a table that is not in the list");
 }
 
-static void order_kind(struct planner *p, struct space *s, enum kind kind, struct change *out,
-		       size_t *n_out)
+static void order_kind(struct planner *p, struct space *s, enum kind kind,
+		       struct change *out, size_t *n_out)
 {
 	const struct table **v = mem_array(s->tmp, const struct table *, s->n + 1);
 	const struct table *circle;
@@ -178,14 +186,16 @@ static void order_kind(struct planner *p, struct space *s, enum kind kind, struc
 
 	for (size_t i = 0; i < s->n; i++)
 		if (kind_of(&s->changes[i]) == kind)
-			v[n++] = kind == DROPPED ? s->changes[i].live : s->changes[i].desired;
+			v[n++] = kind == DROPPED ? s->changes[i].live
+						 : s->changes[i].desired;
 	circle = order_by_reference(v, n);
 	if (circle && kind != ALTERED)
-		text_add(&p->errors,
-			 "%s: foreign keys form a circle at table `%s`, so that no order of "
-			 "statements works; make this change in two steps, first without one of "
-			 "the foreign keys",
-			 s->ns->name, circle->name);
+		text_add(
+			&p->errors,
+			"%s: foreign keys form a circle at table `%s`, so that no order of "
+			"statements works; make this change in two steps, first without one of "
+			"the foreign keys",
+			s->ns->name, circle->name);
 	for (size_t i = 0; i < n; i++)
 		out[(*n_out)++] =
 			*change_of(s->changes, s->n, v[kind == DROPPED ? n - 1 - i : i]);
@@ -214,16 +224,18 @@ static void find_changes(struct planner *p, struct space *s)
 	order_changes(p, s);
 }
 
-/* ---- what cannot be -------------------------------------------------------------------------- */
+/* ---- what cannot be
+ * -------------------------------------------------------------------------- */
 
 static void check_parents(struct planner *p, struct space *s, const struct table *dropped)
 {
 	for (size_t i = 0; i < s->desired->n; i++)
 		if (table_refers_to(s->desired->v[i], dropped->name))
-			text_add(&p->errors,
-				 "%s: table `%s` would be dropped, but table `%s` has a foreign "
-				 "key to it; remove the foreign key too, or keep the file",
-				 s->ns->name, dropped->name, s->desired->v[i]->name);
+			text_add(
+				&p->errors,
+				"%s: table `%s` would be dropped, but table `%s` has a foreign "
+				"key to it; remove the foreign key too, or keep the file",
+				s->ns->name, dropped->name, s->desired->v[i]->name);
 }
 
 static void check_change(struct planner *p, struct space *s, const struct change *c)
@@ -233,18 +245,21 @@ static void check_change(struct planner *p, struct space *s, const struct change
 			 c->diff->inexpressible);
 	for (size_t i = 0; c->live && i < c->live->n_constraints; i++)
 		if (c->live->constraints[i].parent_schema)
-			text_add(&p->errors,
-				 "%s: table `%s` has a foreign key to schema `%s`; SchemaBot does "
-				 "not change such tables",
-				 s->ns->name, c->live->name,
-				 c->live->constraints[i].parent_schema);
+			text_add(
+				&p->errors,
+				"%s: table `%s` has a foreign key to schema `%s`; SchemaBot does "
+				"not change such tables",
+				s->ns->name, c->live->name,
+				c->live->constraints[i].parent_schema);
 	if (!c->desired)
 		check_parents(p, s, c->live);
 }
 
-/* ---- the result ---------------------------------------------------------------------------------- */
+/* ---- the result
+ * ---------------------------------------------------------------------------------- */
 
-static void judge_safety(struct planner *p, const struct change *c, struct schema_change *out)
+static void judge_safety(struct planner *p, const struct change *c,
+			 struct schema_change *out)
 {
 	const char *first;
 	char *reasons;
@@ -254,9 +269,11 @@ static void judge_safety(struct planner *p, const struct change *c, struct schem
 		out->unsafe_reason = UNSAFE_DROP_TABLE;
 		return;
 	}
-	reasons = c->diff ? unsafe_reasons(p->result, c->diff) : mem_strdup(p->result, "");
+	reasons =
+		c->diff ? unsafe_reasons(p->result, c->diff) : mem_strdup(p->result, "");
 	if (lint_change(&p->lint, c->live, c->desired, &first) > 0)
-		reasons = mem_printf(p->result, "%s%s%s", reasons, *reasons ? "; " : "", first);
+		reasons = mem_printf(p->result, "%s%s%s", reasons, *reasons ? "; " : "",
+				     first);
 	out->is_unsafe = *reasons != '\0';
 	out->unsafe_reason = reasons;
 }
@@ -353,7 +370,8 @@ static int prove(struct planner *p, struct space *s, struct schema_change *out,
 	return 0;
 }
 
-/* ---- one namespace ---------------------------------------------------------------------------------- */
+/* ---- one namespace
+ * ---------------------------------------------------------------------------------- */
 
 static void keep_originals(struct planner *p, const struct space *s)
 {
@@ -367,8 +385,8 @@ static void keep_originals(struct planner *p, const struct space *s)
 		};
 	for (size_t i = 0; i < s->live->n_others; i++) {
 		const struct other_object *o = &s->live->others[i];
-		char *message = mem_printf(s->tmp, "`%s` is a %s: it is left as it is", o->name,
-					   o->type);
+		char *message = mem_printf(s->tmp, "`%s` is a %s: it is left as it is",
+					   o->name, o->type);
 
 		lint_add(&p->lint, "unmanaged_object", "info", o->name, "", message);
 	}
@@ -403,8 +421,8 @@ static int plan_namespace(struct planner *p, const struct schema_namespace *ns,
 		rc = introspect_check_access(p->live, ns->schema, err);
 	if (rc == 0) {
 		keep_originals(p, &s);
-		rc = load_files(s.tmp, p->work, p->live, ns, s.live, &p->errors, &s.desired,
-				err);
+		rc = load_files(s.tmp, p->work, p->live, ns, s.live, &p->errors,
+				&s.desired, err);
 	}
 	if (rc == 0 && !s.desired->failed)
 		rc = plan_changes(p, &s, err);

@@ -29,7 +29,8 @@ static char *lower_case(TALLOC_CTX *ctx, const struct token *t)
 	return s;
 }
 
-/* ---- columns --------------------------------------------------------------------------- */
+/* ---- columns
+ * --------------------------------------------------------------------------- */
 
 struct column_reader {
 	TALLOC_CTX *ctx;
@@ -81,8 +82,8 @@ static size_t read_type(struct column_reader *r, size_t i)
 static bool begins_attribute(const struct token *t)
 {
 	static const char *const words[] = {
-		"ON",	     "NOT",	"COMMENT", "AUTO_INCREMENT", "GENERATED",
-		"INVISIBLE", "CHECK",	"COLLATE", "COLUMN_FORMAT",  "STORAGE",
+		"ON",	     "NOT",	"COMMENT",   "AUTO_INCREMENT", "GENERATED",
+		"INVISIBLE", "CHECK",	"COLLATE",   "COLUMN_FORMAT",  "STORAGE",
 		"SRID",	     "WITHOUT", "CHARACTER",
 	};
 
@@ -149,7 +150,8 @@ static void read_column(TALLOC_CTX *ctx, const struct tokens *t, size_t from, si
 	read_attributes(&r, read_type(&r, from + 1));
 }
 
-/* ---- indexes ----------------------------------------------------------------------------- */
+/* ---- indexes
+ * ----------------------------------------------------------------------------- */
 
 static void read_parts(TALLOC_CTX *ctx, const struct tokens *t, size_t from, size_t to,
 		       struct table_index *x)
@@ -249,7 +251,8 @@ static bool read_index(TALLOC_CTX *ctx, const struct tokens *t, size_t from, siz
 	return true;
 }
 
-/* ---- constraints ---------------------------------------------------------------------------- */
+/* ---- constraints
+ * ---------------------------------------------------------------------------- */
 
 static void read_parent(TALLOC_CTX *ctx, const struct tokens *t, size_t i, size_t to,
 			struct table_constraint *c)
@@ -265,8 +268,8 @@ static void read_parent(TALLOC_CTX *ctx, const struct tokens *t, size_t i, size_
 
 static void canonical_text(struct buf *b, const struct tokens *t, size_t from, size_t to);
 
-static void read_constraint(TALLOC_CTX *ctx, const struct tokens *t, size_t from, size_t to,
-			    struct table_constraint *c)
+static void read_constraint(TALLOC_CTX *ctx, const struct tokens *t, size_t from,
+			    size_t to, struct table_constraint *c)
 {
 	struct buf b;
 
@@ -289,14 +292,17 @@ static void read_constraint(TALLOC_CTX *ctx, const struct tokens *t, size_t from
 	c->name = token_name(ctx, &t->v[from + 1]);
 }
 
-/* ---- canonical texts --------------------------------------------------------------------------- */
+/* ---- canonical texts
+ * --------------------------------------------------------------------------- */
 
-/* _utf8mb3'abc': which character set a connection had when the table was made. */
+/* _utf8mb3'abc': which character set a connection had when the table was made. _binary
+ * is different: it makes the whole expression one of bytes. */
 static bool is_moot_introducer(const struct tokens *t, size_t i)
 {
 	const struct token *s = &t->v[i + 1];
 
-	if (t->v[i].type != TOKEN_WORD || t->v[i].text[0] != '_' || s->type != TOKEN_STRING)
+	if (t->v[i].type != TOKEN_WORD || t->v[i].text[0] != '_' ||
+	    s->type != TOKEN_STRING || token_is(&t->v[i], "_binary"))
 		return false;
 	for (size_t k = 0; k < s->len; k++)
 		if ((unsigned char)s->text[k] >= 0x80)
@@ -332,8 +338,10 @@ bool column_is_integer(const struct table_column *c)
 
 bool column_is_text(const struct table_column *c)
 {
-	static const char *const types[] = { "char",	   "varchar",  "tinytext", "text",
-					     "mediumtext", "longtext", "enum",	   "set" };
+	static const char *const types[] = {
+		"char",	      "varchar",  "tinytext", "text",
+		"mediumtext", "longtext", "enum",     "set"
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
 		if (strcmp(c->type, types[i]) == 0)
@@ -341,7 +349,8 @@ bool column_is_text(const struct table_column *c)
 	return false;
 }
 
-/* The width that int(11) is shown with; tinyint(1) is a convention that clients rely on. */
+/* The width that int(11) is shown with; tinyint(1) is a convention that clients rely on.
+ */
 static bool has_moot_width(const struct table_column *c)
 {
 	return c->args && column_is_integer(c) && !c->zerofill &&
@@ -367,8 +376,9 @@ static void column_canonical(TALLOC_CTX *ctx, struct table_column *c)
 	while (i < t.n) {
 		size_t from = i;
 
-		while (i < t.n && !(t.v[i].depth == 0 && (token_is(&t.v[i], "CHARACTER") ||
-							  token_is(&t.v[i], "COLLATE"))))
+		while (i < t.n &&
+		       !(t.v[i].depth == 0 && (token_is(&t.v[i], "CHARACTER") ||
+					       token_is(&t.v[i], "COLLATE"))))
 			i++;
 		canonical_text(&b, &t, from, i);
 		if (i < t.n)
@@ -390,7 +400,8 @@ void table_make_canonical(struct table *t)
 		column_canonical(t, &t->columns[i]);
 }
 
-/* ---- the table ----------------------------------------------------------------------------------- */
+/* ---- the table
+ * ----------------------------------------------------------------------------------- */
 
 static void read_element(struct table *t, size_t from, size_t to)
 {
@@ -403,7 +414,8 @@ static void read_element(struct table *t, size_t from, size_t to)
 	} else if (read_index(t, &t->tokens, from, to, &index)) {
 		t->indexes[t->n_indexes++] = index;
 	} else {
-		read_constraint(t, &t->tokens, from, to, &t->constraints[t->n_constraints++]);
+		read_constraint(t, &t->tokens, from, to,
+				&t->constraints[t->n_constraints++]);
 	}
 }
 
@@ -453,7 +465,8 @@ static void read_options(struct table *t, size_t i)
 			i++;
 			continue;
 		}
-		read_option(t, option->name, tokens_text(t, &t->tokens, value, value_end));
+		read_option(t, option->name,
+			    tokens_text(t, &t->tokens, value, value_end));
 		i = next;
 	}
 	t->partitioning = tokens_text(t, &t->tokens, i, t->tokens.n);
@@ -507,7 +520,8 @@ int table_read(TALLOC_CTX *ctx, const char *show_create, struct table **out,
 		goto fail;
 	if (!token_is(&t->tokens.v[0], "CREATE") || !token_is(&t->tokens.v[1], "TABLE") ||
 	    t->tokens.v[2].type != TOKEN_IDENT || !token_punct(&t->tokens.v[3], '(')) {
-		(void)sb_err(err, SB_EENGINE, "not the form of a table that is known: %.200s",
+		(void)sb_err(err, SB_EENGINE,
+			     "not the form of a table that is known: %.200s",
 			     show_create);
 		goto fail;
 	}
@@ -526,7 +540,8 @@ fail:
 	return -1;
 }
 
-/* ---- looking things up ------------------------------------------------------------------------------ */
+/* ---- looking things up
+ * ------------------------------------------------------------------------------ */
 
 const struct table_column *table_column(const struct table *t, const char *name)
 {

@@ -53,7 +53,8 @@ struct schema_lint {
 /* A table of the live schema as it was when the plan was made. */
 struct schema_original {
 	const char *namespace, *table;
-	const char *create_sql; /* SHOW CREATE TABLE, normalized: no AUTO_INCREMENT value */
+	const char
+		*create_sql; /* SHOW CREATE TABLE, normalized: no AUTO_INCREMENT value */
 };
 
 struct schema_plan {
@@ -77,7 +78,8 @@ struct schema_plan_options {
  * Compare and plan. `target` is used for two connections of its own. *out belongs to ctx.
  * What is wrong with a file (does not parse, two statements, a view, a table twice) is an
  * entry in errors, not -1. -1: SB_EUNAVAILABLE / SB_ERETRY (server away), SB_EENGINE
- * (missing privilege, said precisely), SB_EINVALID (a file name or namespace that cannot be).
+ * (missing privilege, said precisely), SB_EINVALID (a file name or namespace that cannot
+ * be).
  */
 int schema_plan(TALLOC_CTX *ctx, const struct db_params *target,
 		const struct schema_namespace *namespaces, size_t n_namespaces,
@@ -93,7 +95,8 @@ int schema_read_live(TALLOC_CTX *ctx, struct db *db, const char *namespace,
  * Drop scratch schemas that a crashed process left behind: ours by name, and older than
  * max_age_seconds by the server's clock. Returns how many were dropped, or -1.
  */
-int schema_drop_leftovers(struct db *db, int max_age_seconds, struct sb_err *err) MUST_CHECK;
+int schema_drop_leftovers(struct db *db, int max_age_seconds,
+			  struct sb_err *err) MUST_CHECK;
 
 #define SCHEMA_SCRATCH_PREFIX "_schemabot_"
 #define SCHEMA_MAX_IDENTIFIER 64 /* characters; both servers */

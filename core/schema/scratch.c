@@ -14,7 +14,7 @@
 #include "core/base/log.h"
 #include "core/schema/schema.h"
 
-#define NAME_PATTERN "^" SCHEMA_SCRATCH_PREFIX "[0-9]{14}_[0-9a-f]{16}$"
+#define NAME_PATTERN  "^" SCHEMA_SCRATCH_PREFIX "[0-9]{14}_[0-9a-f]{16}$"
 #define RANDOM_DIGITS 16
 
 static int new_name(struct scratch *s, struct sb_err *err)
@@ -38,8 +38,8 @@ static int lock_name(struct db *db, const char *name, struct sb_err *err)
 	int rc;
 
 	rc = db_query(tmp, db,
-		      mem_printf(tmp, "SELECT GET_LOCK(%s, 0)", db_literal(tmp, name)), &rows,
-		      err);
+		      mem_printf(tmp, "SELECT GET_LOCK(%s, 0)", db_literal(tmp, name)),
+		      &rows, err);
 	if (rc == 0)
 		rc = rows->cell[0][0] && strcmp(rows->cell[0][0], "1") == 0;
 	talloc_free(tmp);
@@ -53,8 +53,8 @@ static void unlock_name(struct db *db, const char *name)
 	struct sb_err err;
 
 	if (db_query(tmp, db,
-		     mem_printf(tmp, "SELECT RELEASE_LOCK(%s)", db_literal(tmp, name)), &rows,
-		     &err) < 0)
+		     mem_printf(tmp, "SELECT RELEASE_LOCK(%s)", db_literal(tmp, name)),
+		     &rows, &err) < 0)
 		log_err(LOG_WARN, "schema.scratch.unlock_failed", &err,
 			"the lock of a scratch schema could not be released");
 	talloc_free(tmp);
@@ -92,13 +92,15 @@ static int drop_scratch(struct scratch *s)
 		kill_work(s);
 	if (drop_schema(lost ? s->keeper : s->work, s->name, &err) < 0)
 		log_err(LOG_WARN, "schema.scratch.drop_failed", &err,
-			"scratch schema %s stays behind and will be dropped later", s->name);
+			"scratch schema %s stays behind and will be dropped later",
+			s->name);
 	unlock_name(s->keeper, s->name);
 	return 0;
 }
 
-int scratch_create(TALLOC_CTX *ctx, struct db *work, struct db *keeper, const char *charset,
-		   const char *collation, struct scratch **out, struct sb_err *err)
+int scratch_create(TALLOC_CTX *ctx, struct db *work, struct db *keeper,
+		   const char *charset, const char *collation, struct scratch **out,
+		   struct sb_err *err)
 {
 	struct scratch *s = mem_new(ctx, struct scratch);
 	char *quoted, *sql;
@@ -111,20 +113,21 @@ int scratch_create(TALLOC_CTX *ctx, struct db *work, struct db *keeper, const ch
 		goto fail;
 	locked = lock_name(keeper, s->name, err);
 	if (locked == 0)
-		(void)sb_err(err, SB_ERETRY, "the scratch schema's name is taken; try again");
+		(void)sb_err(err, SB_ERETRY,
+			     "the scratch schema's name is taken; try again");
 	if (locked <= 0)
 		goto fail;
 	quoted = db_ident(s, s->name);
-	sql = mem_printf(s, "CREATE DATABASE %s CHARACTER SET %s COLLATE %s", quoted, charset,
-			 collation);
+	sql = mem_printf(s, "CREATE DATABASE %s CHARACTER SET %s COLLATE %s", quoted,
+			 charset, collation);
 	if (db_run(work, sql, err) < 0) {
 		if (db_is_lost(work)) { /* it may have been created all the same */
 			talloc_set_destructor(s, drop_scratch);
 			goto fail;
 		}
-		(void)sb_err_prefix(err,
-				    "a scratch schema cannot be created (the account needs all "
-				    "rights on `" SCHEMA_SCRATCH_PREFIX "%%`)");
+		(void)sb_err_prefix(
+			err, "a scratch schema cannot be created (the account needs all "
+			     "rights on `" SCHEMA_SCRATCH_PREFIX "%%`)");
 		unlock_name(keeper, s->name);
 		goto fail;
 	}
@@ -168,17 +171,19 @@ char *scratch_hide(TALLOC_CTX *ctx, const struct scratch *s, const char *schema,
 	return b.data;
 }
 
-/* ---- leftovers ------------------------------------------------------------------------- */
+/* ---- leftovers
+ * ------------------------------------------------------------------------- */
 
 int schema_drop_leftovers(struct db *db, int max_age_seconds, struct sb_err *err)
 {
 	TALLOC_CTX *tmp = mem_ctx(NULL, "scratch leftovers");
-	char *sql = mem_printf(tmp,
-			       "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA"
-			       " WHERE SCHEMA_NAME REGEXP '" NAME_PATTERN "'"
-			       " AND TIMESTAMPDIFF(SECOND, STR_TO_DATE(SUBSTR(SCHEMA_NAME, %zu,"
-			       " 14), '%%Y%%m%%d%%H%%i%%S'), UTC_TIMESTAMP()) >= %d",
-			       strlen(SCHEMA_SCRATCH_PREFIX) + 1, max_age_seconds);
+	char *sql = mem_printf(
+		tmp,
+		"SELECT SCHEMA_NAME FROM information_schema.SCHEMATA"
+		" WHERE SCHEMA_NAME REGEXP '" NAME_PATTERN "'"
+		" AND TIMESTAMPDIFF(SECOND, STR_TO_DATE(SUBSTR(SCHEMA_NAME, %zu,"
+		" 14), '%%Y%%m%%d%%H%%i%%S'), UTC_TIMESTAMP()) >= %d",
+		strlen(SCHEMA_SCRATCH_PREFIX) + 1, max_age_seconds);
 	struct db_rows *rows;
 	int dropped = 0, rc;
 

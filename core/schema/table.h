@@ -6,9 +6,9 @@
  * can be compared and used again in an ALTER as they are; every part keeps its whole
  * text, so that a difference which nobody understands is still seen.
  *
- * Two texts for each part: `definition` is what goes into an ALTER, `canonical` is what is
- * compared: the same without what does not matter (display widths, a character set that
- * is printed although it is inherited, USING BTREE).
+ * Two texts for each part: `definition` is what goes into an ALTER, `canonical` is what
+ * is compared: the same without what does not matter (display widths, a character set
+ * that is printed although it is inherited, USING BTREE).
  */
 #ifndef SB_SCHEMA_TABLE_H
 #define SB_SCHEMA_TABLE_H
@@ -33,7 +33,13 @@ struct table_column {
 	const char *charset, *collation; /* in effect; NULL = not a text */
 };
 
-enum index_kind { INDEX_PRIMARY, INDEX_UNIQUE, INDEX_PLAIN, INDEX_FULLTEXT, INDEX_SPATIAL };
+enum index_kind {
+	INDEX_PRIMARY,
+	INDEX_UNIQUE,
+	INDEX_PLAIN,
+	INDEX_FULLTEXT,
+	INDEX_SPATIAL
+};
 
 struct index_part {
 	const char *column; /* NULL = an expression */

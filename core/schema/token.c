@@ -23,7 +23,8 @@ struct lexer {
 
 static bool is_word_start(char c)
 {
-	return isalpha((unsigned char)c) || c == '_' || c == '$' || (unsigned char)c >= 0x80;
+	return isalpha((unsigned char)c) || c == '_' || c == '$' ||
+	       (unsigned char)c >= 0x80;
 }
 
 static bool is_word(char c)
@@ -31,7 +32,8 @@ static bool is_word(char c)
 	return is_word_start(c) || isdigit((unsigned char)c);
 }
 
-static void push(struct lexer *x, enum token_type type, const char *text, size_t len, int line)
+static void push(struct lexer *x, enum token_type type, const char *text, size_t len,
+		 int line)
 {
 	struct tokens *t = x->out;
 
@@ -57,12 +59,14 @@ static int open_comment(struct lexer *x, struct sb_err *err)
 	size_t digits;
 
 	if (!end)
-		return sb_err(err, SB_EINVALID, "line %d: a comment is not closed", x->line);
+		return sb_err(err, SB_EINVALID, "line %d: a comment is not closed",
+			      x->line);
 	x->space = true;
 	if (*p == '!' || (*p == 'M' && p[1] == '!')) {
 		if (x->version)
 			return sb_err(err, SB_EINVALID,
-				      "line %d: an executable comment inside another", x->line);
+				      "line %d: an executable comment inside another",
+				      x->line);
 		p += *p == 'M' ? 2 : 1;
 		digits = strspn(p, "0123456789");
 		if (digits != 0 && digits != 5 && digits != 6)
@@ -79,8 +83,8 @@ static int open_comment(struct lexer *x, struct sb_err *err)
 	}
 	/* A server closes an executable comment that it skips at the first end mark. */
 	if (x->version)
-		return sb_err(err, SB_EINVALID, "line %d: a comment inside an executable one",
-			      x->line);
+		return sb_err(err, SB_EINVALID,
+			      "line %d: a comment inside an executable one", x->line);
 	for (; x->p < end + 2; x->p++)
 		if (*x->p == '\n')
 			x->line++;
@@ -96,7 +100,8 @@ static void line_comment(struct lexer *x)
 static int unbalanced(const struct lexer *x, struct sb_err *err)
 {
 	return sb_err(err, SB_EINVALID,
-		      "line %d: brackets do not pair up inside an executable comment", x->line);
+		      "line %d: brackets do not pair up inside an executable comment",
+		      x->line);
 }
 
 /* White space and comments; 1 = something was there, 0 = nothing, -1 = refused. */
@@ -115,7 +120,8 @@ static int skip_blank(struct lexer *x, struct sb_err *err)
 			 (x->p[2] == '\0' || isspace((unsigned char)x->p[2])))) {
 		if (x->version)
 			return sb_err(err, SB_EINVALID,
-				      "line %d: a comment inside an executable one", x->line);
+				      "line %d: a comment inside an executable one",
+				      x->line);
 		line_comment(x);
 		return 1;
 	}
@@ -141,15 +147,16 @@ static int quoted(struct lexer *x, struct sb_err *err)
 
 	for (;; p++) {
 		if (*p == '\0')
-			return sb_err(err, SB_EINVALID, "line %d: a quote (%c) is not closed",
-				      line, q);
+			return sb_err(err, SB_EINVALID,
+				      "line %d: a quote (%c) is not closed", line, q);
 		if (*p == '\n')
 			x->line++;
 		if (x->version && *p == '*' && p[1] == '/')
-			return sb_err(err, SB_EINVALID,
-				      "line %d: quoted text in an executable comment contains "
-				      "its end mark",
-				      x->line);
+			return sb_err(
+				err, SB_EINVALID,
+				"line %d: quoted text in an executable comment contains "
+				"its end mark",
+				x->line);
 		if (*p == '\\' && q != '`' && p[1] != '\0') {
 			p++;
 			if (*p == '\n')
@@ -160,7 +167,8 @@ static int quoted(struct lexer *x, struct sb_err *err)
 			p++;
 		}
 	}
-	push(x, q == '`' ? TOKEN_IDENT : TOKEN_STRING, start, (size_t)(p + 1 - start), line);
+	push(x, q == '`' ? TOKEN_IDENT : TOKEN_STRING, start, (size_t)(p + 1 - start),
+	     line);
 	x->p = p + 1;
 	return 0;
 }
@@ -190,8 +198,8 @@ static void word(struct lexer *x)
 static int punct(struct lexer *x, struct sb_err *err)
 {
 	if (iscntrl((unsigned char)*x->p))
-		return sb_err(err, SB_EINVALID, "line %d: a control character (0x%02x)", x->line,
-			      (unsigned)(unsigned char)*x->p);
+		return sb_err(err, SB_EINVALID, "line %d: a control character (0x%02x)",
+			      x->line, (unsigned)(unsigned char)*x->p);
 	if (*x->p == ')') {
 		if (x->version && x->depth == x->version_depth)
 			return unbalanced(x, err);
@@ -234,7 +242,8 @@ int tokenize(TALLOC_CTX *ctx, const char *sql, struct tokens *out, struct sb_err
 			return -1;
 	}
 	if (x.version)
-		return sb_err(err, SB_EINVALID, "line %d: a comment is not closed", x.line);
+		return sb_err(err, SB_EINVALID, "line %d: a comment is not closed",
+			      x.line);
 	if (x.depth != 0)
 		return sb_err(err, SB_EINVALID, "line %d: a \"(\" is not closed", x.line);
 	for (int i = 0; i < TOKENS_PADDING; i++)

@@ -28,7 +28,8 @@ struct token {
 	enum token_type type;
 	bool space;	  /* white space or a comment stands before it */
 	int line, depth;  /* depth: enclosing parentheses; both brackets are outside */
-	unsigned version; /* inside an executable comment: its number (at least 1), else 0 */
+	unsigned version; /* inside an executable comment: its number (at least 1), else 0
+			   */
 	const char *text; /* as written, in the text that was split */
 	size_t len;
 };
@@ -41,8 +42,8 @@ struct tokens {
 
 /* Split sql, which must outlive *out. -1 (SB_EINVALID, naming the line): an unterminated
  * string or comment, or an executable comment that could be read in two ways. */
-int tokenize(TALLOC_CTX *ctx, const char *sql, struct tokens *out, struct sb_err *err)
-	MUST_CHECK;
+int tokenize(TALLOC_CTX *ctx, const char *sql, struct tokens *out,
+	     struct sb_err *err) MUST_CHECK;
 
 /* Is t the plain word w (any case)? */
 bool token_is(const struct token *t, const char *w);

@@ -86,7 +86,8 @@ static bool same_text(const char *a, const char *b)
 	return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
-/* ---- numbers --------------------------------------------------------------------------- */
+/* ---- numbers
+ * --------------------------------------------------------------------------- */
 
 static bool loses_sign(const struct table_column *from, const struct table_column *to)
 {
@@ -130,17 +131,20 @@ static bool float_fits(const struct table_column *from, const struct table_colum
 	return !to->args || (from->args && decimal_fits(from, to));
 }
 
-/* ---- texts ------------------------------------------------------------------------------- */
+/* ---- texts
+ * ------------------------------------------------------------------------------- */
 
 static unsigned bytes_per_character(const char *charset)
 {
 	static const struct {
 		const char *name;
 		unsigned bytes;
-	} wide[] = { { "utf8mb4", 4 }, { "utf8mb3", 3 }, { "utf8", 3 },	   { "utf16", 4 },
-		     { "utf16le", 4 }, { "utf32", 4 },	 { "ucs2", 2 },	   { "gb18030", 4 },
-		     { "gbk", 2 },     { "gb2312", 2 },	 { "big5", 2 },	   { "sjis", 2 },
-		     { "cp932", 2 },   { "euckr", 2 },	 { "ujis", 3 },	   { "eucjpms", 3 } };
+	} wide[] = {
+		{ "utf8mb4", 4 }, { "utf8mb3", 3 }, { "utf8", 3 }, { "utf16", 4 },
+		{ "utf16le", 4 }, { "utf32", 4 },   { "ucs2", 2 }, { "gb18030", 4 },
+		{ "gbk", 2 },	  { "gb2312", 2 },  { "big5", 2 }, { "sjis", 2 },
+		{ "cp932", 2 },	  { "euckr", 2 },   { "ujis", 3 }, { "eucjpms", 3 }
+	};
 
 	for (size_t i = 0; charset && i < ARRAY_SIZE(wide); i++)
 		if (strcmp(charset, wide[i].name) == 0)
@@ -183,7 +187,8 @@ static uint64_t most_characters(const struct table_column *c)
 /* So many characters fit whatever they are. */
 static uint64_t sure_characters(const struct table_column *c)
 {
-	return is_char(c) ? arg(c, 1) : type_of(c)->size / bytes_per_character(c->charset);
+	return is_char(c) ? arg(c, 1)
+			  : type_of(c)->size / bytes_per_character(c->charset);
 }
 
 static bool text_fits(const struct table_column *from, const struct table_column *to,
@@ -214,7 +219,8 @@ static bool binary_fits(const struct table_column *from, const struct table_colu
 	return t >= f;
 }
 
-/* ---- lists and times --------------------------------------------------------------------------- */
+/* ---- lists and times
+ * --------------------------------------------------------------------------- */
 
 static bool list_fits(const struct table_column *from, const struct table_column *to,
 		      const char **why)
@@ -239,7 +245,8 @@ static bool list_fits_text(const struct table_column *from, const struct table_c
 		sum += len + 1;
 		most = len > most ? len : most;
 	}
-	return strcmp(to->type, "char") != 0 && charset_covers(from->charset, to->charset) &&
+	return strcmp(to->type, "char") != 0 &&
+	       charset_covers(from->charset, to->charset) &&
 	       sure_characters(to) >= (strcmp(from->type, "set") == 0 ? sum : most);
 }
 
@@ -250,10 +257,11 @@ static bool temporal_fits(const struct table_column *from, const struct table_co
 	return strcmp(from->type, "date") == 0 && strcmp(to->type, "datetime") == 0;
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------- */
+/* ---- all of it
+ * ---------------------------------------------------------------------------------- */
 
-static bool same_family_fits(const struct table_column *from, const struct table_column *to,
-			     const char **why)
+static bool same_family_fits(const struct table_column *from,
+			     const struct table_column *to, const char **why)
 {
 	switch (type_of(from)->family) {
 	case FAMILY_INTEGER:

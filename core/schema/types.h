@@ -8,7 +8,8 @@
 
 #include "core/schema/table.h"
 
-/* True when no value can be lost or altered; else *why (literal or of ctx) says what can. */
+/* True when no value can be lost or altered; else *why (literal or of ctx) says what can.
+ */
 bool types_lossless(TALLOC_CTX *ctx, const struct table_column *from,
 		    const struct table_column *to, const char **why);
 

@@ -1,8 +1,9 @@
 /*
  * unsafe.c - the classes of unsafe clauses, as a table; see unsafe.h.
  *
- * Unsafe is what can lose or alter stored values, what can fail on the data that is there,
- * and what can make running queries slow. A rule looks at one clause of the kind it names.
+ * Unsafe is what can lose or alter stored values, what can fail on the data that is
+ * there, and what can make running queries slow. A rule looks at one clause of the kind
+ * it names.
  */
 #include "core/schema/unsafe.h"
 
@@ -14,12 +15,15 @@
 struct rule {
 	enum clause_kind kind;
 	/* Appends its reason and returns true when the clause is unsafe. */
-	bool (*applies)(const struct table_diff *d, const struct clause *k, struct buf *why);
+	bool (*applies)(const struct table_diff *d, const struct clause *k,
+			struct buf *why);
 };
 
-/* ---- columns ---------------------------------------------------------------------------- */
+/* ---- columns
+ * ---------------------------------------------------------------------------- */
 
-static bool drops_column(const struct table_diff *d, const struct clause *k, struct buf *why)
+static bool drops_column(const struct table_diff *d, const struct clause *k,
+			 struct buf *why)
 {
 	(void)d;
 	if (!k->recreated) {
@@ -29,11 +33,13 @@ static bool drops_column(const struct table_diff *d, const struct clause *k, str
 	/* Between virtual and stored the server computes the same values again. */
 	if (k->old_column->kind != COLUMN_BASE && k->column->kind != COLUMN_BASE)
 		return false;
-	buf_printf(why, "column `%s` is made anew and loses its values", k->old_column->name);
+	buf_printf(why, "column `%s` is made anew and loses its values",
+		   k->old_column->name);
 	return true;
 }
 
-static bool loses_values(const struct table_diff *d, const struct clause *k, struct buf *why)
+static bool loses_values(const struct table_diff *d, const struct clause *k,
+			 struct buf *why)
 {
 	const char *reason;
 
@@ -41,11 +47,13 @@ static bool loses_values(const struct table_diff *d, const struct clause *k, str
 	if (types_lossless(why->ctx, k->old_column, k->column, &reason))
 		return false;
 	buf_printf(why, "changes the type of column `%s` from %.100s to %.100s: %s",
-		   k->column->name, k->old_column->definition, k->column->definition, reason);
+		   k->column->name, k->old_column->definition, k->column->definition,
+		   reason);
 	return true;
 }
 
-static bool forbids_null(const struct table_diff *d, const struct clause *k, struct buf *why)
+static bool forbids_null(const struct table_diff *d, const struct clause *k,
+			 struct buf *why)
 {
 	(void)d;
 	if (k->old_column->not_null || !k->column->not_null)
@@ -55,7 +63,8 @@ static bool forbids_null(const struct table_diff *d, const struct clause *k, str
 	return true;
 }
 
-static bool replaces_data(const struct table_diff *d, const struct clause *k, struct buf *why)
+static bool replaces_data(const struct table_diff *d, const struct clause *k,
+			  struct buf *why)
 {
 	(void)d;
 	if (k->old_column->kind != COLUMN_BASE || k->column->kind == COLUMN_BASE)
@@ -65,7 +74,8 @@ static bool replaces_data(const struct table_diff *d, const struct clause *k, st
 	return true;
 }
 
-static bool unites_values(const struct table_diff *d, const struct clause *k, struct buf *why)
+static bool unites_values(const struct table_diff *d, const struct clause *k,
+			  struct buf *why)
 {
 	const char *from = k->old_column->collation, *to = k->column->collation;
 
@@ -76,16 +86,18 @@ static bool unites_values(const struct table_diff *d, const struct clause *k, st
 
 		if (x->kind > INDEX_UNIQUE || !index_has_column(x, k->column->name))
 			continue;
-		buf_printf(why,
-			   "changes the collation of column `%s`, which is part of a unique "
-			   "key: it fails where values become equal",
-			   k->column->name);
+		buf_printf(
+			why,
+			"changes the collation of column `%s`, which is part of a unique "
+			"key: it fails where values become equal",
+			k->column->name);
 		return true;
 	}
 	return false;
 }
 
-/* ---- indexes ------------------------------------------------------------------------------ */
+/* ---- indexes
+ * ------------------------------------------------------------------------------ */
 
 /* Does `to` serve every query that `from` served? */
 static bool extends(const struct table_index *from, const struct table_index *to)
@@ -98,7 +110,8 @@ static bool extends(const struct table_index *from, const struct table_index *to
 	return true;
 }
 
-static bool drops_index(const struct table_diff *d, const struct clause *k, struct buf *why)
+static bool drops_index(const struct table_diff *d, const struct clause *k,
+			struct buf *why)
 {
 	(void)d;
 	if (!k->old_index->visible || (k->index && extends(k->old_index, k->index)))
@@ -149,7 +162,8 @@ static bool is_numbered(const struct table_diff *d, const struct table_index *to
 	return c && c->auto_increment && !table_column(d->from, c->name);
 }
 
-static bool adds_unique(const struct table_diff *d, const struct clause *k, struct buf *why)
+static bool adds_unique(const struct table_diff *d, const struct clause *k,
+			struct buf *why)
 {
 	if (k->index->kind > INDEX_UNIQUE || is_implied(d, k->index) ||
 	    is_numbered(d, k->index))
@@ -162,9 +176,11 @@ static bool adds_unique(const struct table_diff *d, const struct clause *k, stru
 	return true;
 }
 
-/* ---- options ------------------------------------------------------------------------------- */
+/* ---- options
+ * ------------------------------------------------------------------------------- */
 
-static bool leaves_innodb(const struct table_diff *d, const struct clause *k, struct buf *why)
+static bool leaves_innodb(const struct table_diff *d, const struct clause *k,
+			  struct buf *why)
 {
 	if (strcasecmp(d->from->engine, "InnoDB") != 0)
 		return false;

@@ -21,7 +21,8 @@ struct verifier {
 	size_t n;
 };
 
-/* ---- execution ----------------------------------------------------------------------------- */
+/* ---- execution
+ * ----------------------------------------------------------------------------- */
 
 static const char *shown(struct verifier *x, const struct sb_err *why)
 {
@@ -43,8 +44,8 @@ static int failed(struct verifier *x, struct proof *p, const char *what,
 	return 0;
 }
 
-static int judge(struct verifier *x, const struct proof *p, struct engine_verdict *verdict,
-		 struct sb_err *why)
+static int judge(struct verifier *x, const struct proof *p,
+		 struct engine_verdict *verdict, struct sb_err *why)
 {
 	const struct verification *v = x->v;
 	struct engine_task task = { .id = p->table,
@@ -56,8 +57,8 @@ static int judge(struct verifier *x, const struct proof *p, struct engine_verdic
 
 	if (!v->engine || !v->engine->ops.judge)
 		return db_run(v->work, p->ddl, why);
-	return v->engine->ops.judge(x->ctx, v->work, x->scratch->name, &task, v->algorithm,
-				    verdict, why);
+	return v->engine->ops.judge(x->ctx, v->work, x->scratch->name, &task,
+				    v->algorithm, verdict, why);
 }
 
 static int execute(struct verifier *x, struct proof *p, struct sb_err *err)
@@ -67,15 +68,16 @@ static int execute(struct verifier *x, struct proof *p, struct sb_err *err)
 
 	p->verdict = verdict;
 	if (p->live && db_run(x->v->work, p->live->create_sql, &why) < 0)
-		return failed(x, p, "an empty copy of the live table cannot be made", &why,
-			      err);
+		return failed(x, p, "an empty copy of the live table cannot be made",
+			      &why, err);
 	if (judge(x, p, &verdict, &why) < 0)
 		return failed(x, p, "the statement does not work", &why, err);
 	p->verdict = verdict;
 	return 0;
 }
 
-/* ---- comparison by definition ----------------------------------------------------------------- */
+/* ---- comparison by definition
+ * ----------------------------------------------------------------- */
 
 static const char *why_different(struct verifier *x, const struct table *is,
 				 const struct table *should)
@@ -83,8 +85,9 @@ static const char *why_different(struct verifier *x, const struct table *is,
 	struct table_diff *d;
 
 	if (!is || !should)
-		return is == should ? NULL :
-				      (is ? "the table would remain" : "there would be no table");
+		return is == should ? NULL
+				    : (is ? "the table would remain"
+					  : "there would be no table");
 	d = diff_tables(x->tmp, is, should);
 	if (d->inexpressible)
 		return d->inexpressible;
@@ -94,7 +97,8 @@ static const char *why_different(struct verifier *x, const struct table *is,
 			  ddl_alter(x->tmp, d, db_flavor(x->v->work)));
 }
 
-/* ---- comparison by information_schema ------------------------------------------------------------ */
+/* ---- comparison by information_schema
+ * ------------------------------------------------------------ */
 
 /*
  * Without what differs although nothing does: display widths, default row formats, and
@@ -145,7 +149,8 @@ static char *facts_of(struct verifier *x, const struct db_rows *rows, const char
 }
 
 /* The first line that differs, as a sentence; NULL = all are equal. */
-static const char *first_difference(struct verifier *x, const char *is, const char *should)
+static const char *first_difference(struct verifier *x, const char *is,
+				    const char *should)
 {
 	while (*is && *should) {
 		size_t a = strcspn(is, "\n"), b = strcspn(should, "\n");
@@ -157,7 +162,8 @@ static const char *first_difference(struct verifier *x, const char *is, const ch
 	}
 	if (strcmp(is, should) == 0)
 		return NULL;
-	return mem_printf(x->tmp, "the server describes it as \"%.*s\" and not as \"%.*s\"",
+	return mem_printf(x->tmp,
+			  "the server describes it as \"%.*s\" and not as \"%.*s\"",
 			  (int)strcspn(is, "\n"), is, (int)strcspn(should, "\n"), should);
 }
 
@@ -177,7 +183,8 @@ static int compare_facts(struct verifier *x, const char *query, struct sb_err *e
 		difference = first_difference(x, facts_of(x, is, p->desired->name),
 					      facts_of(x, should, p->desired->name));
 		if (difference)
-			p->error = mem_printf(x->ctx, "the result is not the desired table: %s",
+			p->error = mem_printf(x->ctx,
+					      "the result is not the desired table: %s",
 					      difference);
 	}
 	return 0;
@@ -197,7 +204,8 @@ static int compare(struct verifier *x, struct sb_err *err)
 			continue;
 		difference = why_different(x, view_table(result, p->table), p->desired);
 		if (difference)
-			p->error = mem_printf(x->ctx, "the result is not the desired table: %s",
+			p->error = mem_printf(x->ctx,
+					      "the result is not the desired table: %s",
 					      difference);
 	}
 	for (size_t q = 0; x->v->desired && q < ARRAY_SIZE(fact_queries); q++)
@@ -216,8 +224,8 @@ int verify(TALLOC_CTX *ctx, const struct verification *v, struct proof *proofs, 
 			      .n = n };
 	int rc;
 
-	rc = scratch_create(x.tmp, v->work, v->keeper, v->live->charset, v->live->collation,
-			    &x.scratch, err);
+	rc = scratch_create(x.tmp, v->work, v->keeper, v->live->charset,
+			    v->live->collation, &x.scratch, err);
 	for (size_t i = 0; rc == 0 && i < n; i++)
 		rc = execute(&x, &proofs[i], err);
 	FAULT("schema.verify.executed");

@@ -19,15 +19,16 @@ struct proof {
 	const struct table *desired; /* NULL = is dropped */
 	/* out */
 	struct engine_verdict verdict; /* strings never NULL */
-	const char *error;	       /* why it is not what it should be; NULL = proved */
+	const char *error; /* why it is not what it should be; NULL = proved */
 };
 
 struct verification {
 	struct db *work, *keeper;
 	const struct schema_namespace *ns;
 	const struct schema_view *live;
-	const struct scratch *desired; /* has the desired tables; NULL when none was loaded */
-	const struct engine *engine;   /* may be NULL */
+	const struct scratch
+		*desired; /* has the desired tables; NULL when none was loaded */
+	const struct engine *engine; /* may be NULL */
 	enum engine_algorithm algorithm;
 };
 

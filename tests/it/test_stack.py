@@ -197,6 +197,13 @@ def test_reset_stops_work_and_leaves_nothing(stack):
     assert stack.tables() == ["t"]
 
 
+def test_reset_revives_what_a_test_broke(stack):
+    stack.command("stop-db", "--kill")
+    stack.command("stop-cron")
+    stack.reset()
+    stack.run(["CREATE TABLE t (id INT PRIMARY KEY)"])
+
+
 def test_a_fault_reaches_the_driver_and_is_reported(stack):
     point = "operation.claim.selected"
     plan = stack.plan(["CREATE TABLE t (id INT PRIMARY KEY)"])
