@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define PLACES 64
+#define PLACES	64
 #define LONGEST 16384
 
 struct entry {
@@ -41,7 +41,8 @@ const char *memo_get(const struct memo *memo, const char *apply_id, uint64_t rev
 	return e->body;
 }
 
-void memo_put(struct memo *memo, const char *apply_id, uint64_t revision, const char *body)
+void memo_put(struct memo *memo, const char *apply_id, uint64_t revision,
+	      const char *body)
 {
 	struct entry *e = &memo->entries[place_of(apply_id)];
 

@@ -22,6 +22,7 @@ struct memo *memo_new(TALLOC_CTX *ctx);
 const char *memo_get(const struct memo *memo, const char *apply_id, uint64_t revision);
 
 /* Remember a copy; long bodies are not kept, so that a worker stays small. */
-void memo_put(struct memo *memo, const char *apply_id, uint64_t revision, const char *body);
+void memo_put(struct memo *memo, const char *apply_id, uint64_t revision,
+	      const char *body);
 
 #endif

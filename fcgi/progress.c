@@ -23,8 +23,8 @@ static int not_modified(struct reply *reply, char *etag)
 	return 0;
 }
 
-static int remembered(const struct app *app, const struct request *req, const char *apply_id,
-		      uint64_t revision, struct reply *reply)
+static int remembered(const struct app *app, const struct request *req,
+		      const char *apply_id, uint64_t revision, struct reply *reply)
 {
 	const char *body = memo_get(app->memo, apply_id, revision);
 

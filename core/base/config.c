@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAX_NAME 64
+#define MAX_NAME	64
 #define MAX_SECRET_FILE 4096
 
 enum key_type {
@@ -26,7 +26,7 @@ enum key_type {
 	KEY_LEVEL,  /* enum log_level */
 	KEY_ROLE,   /* enum config_role */
 	KEY_GROUP,  /* a section inside the same struct */
-	KEY_MAP,    /* named sections: an array of structs whose first member is the name */
+	KEY_MAP, /* named sections: an array of structs whose first member is the name */
 	KEY_STRMAP, /* named strings: an array of struct config_schema */
 };
 
@@ -47,33 +47,48 @@ struct section {
 	size_t size; /* of one element, for KEY_MAP */
 };
 
-#define SECTION(keys, type) { (keys), ARRAY_SIZE(keys), sizeof(type) }
+#define SECTION(keys, type)                            \
+	{                                              \
+		(keys), ARRAY_SIZE(keys), sizeof(type) \
+	}
 
 /* The keys of a connection, inside `field` of struct `st`. */
-#define CONNECTION(st, field)                                                            \
-	{ "host", KEY_STR, "127.0.0.1", 0, 0, offsetof(st, field.host), 0, NULL,         \
-	  "127.0.0.1", "TCP host; not used when socket is set" },                        \
-	{ "port", KEY_INT, "3306", 1, 65535, offsetof(st, field.port), 0, NULL, "3306",  \
-	  "TCP port" },                                                                  \
-	{ "socket", KEY_STR, "", 0, 0, offsetof(st, field.socket), 0, NULL, "",          \
-	  "unix socket of the server; wins over host and port" },                        \
-	{ "user", KEY_STR, NULL, 0, 0, offsetof(st, field.user), 0, NULL, "schemabot",   \
-	  "account on the server" },                                                     \
-	{ "password", KEY_SECRET, NULL, 0, 0, offsetof(st, field.password), 0, NULL,     \
-	  "file:/etc/schemabot/password", "env:NAME or file:PATH; never the password itself" }
+#define CONNECTION(st, field)                                                          \
+	{ "host",      KEY_STR,                                                        \
+	  "127.0.0.1", 0,                                                              \
+	  0,	       offsetof(st, field.host),                                       \
+	  0,	       NULL,                                                           \
+	  "127.0.0.1", "TCP host; not used when socket is set" },                      \
+		{ "port", KEY_INT, "3306", 1,	      65535, offsetof(st, field.port), \
+		  0,	  NULL,	   "3306", "TCP port" },                               \
+		{ "socket", KEY_STR,                                                   \
+		  "",	    0,                                                         \
+		  0,	    offsetof(st, field.socket),                                \
+		  0,	    NULL,                                                      \
+		  "",	    "unix socket of the server; wins over host and port" },    \
+		{ "user",      KEY_STR,                                                \
+		  NULL,	       0,                                                      \
+		  0,	       offsetof(st, field.user),                               \
+		  0,	       NULL,                                                   \
+		  "schemabot", "account on the server" },                              \
+	{                                                                              \
+		"password", KEY_SECRET, NULL, 0, 0, offsetof(st, field.password), 0,   \
+			NULL, "file:/etc/schemabot/password",                          \
+			"env:NAME or file:PATH; never the password itself"             \
+	}
 
 static const struct key storage_keys[] = {
 	CONNECTION(struct config, storage),
-	{ "database", KEY_STR, NULL, 0, 0, offsetof(struct config, storage.schema), 0, NULL,
-	  "schemabot", "schema that holds our own tables" },
+	{ "database", KEY_STR, NULL, 0, 0, offsetof(struct config, storage.schema), 0,
+	  NULL, "schemabot", "schema that holds our own tables" },
 };
 static const struct section storage_section = SECTION(storage_keys, struct config);
 
 static const struct key token_keys[] = {
-	{ "role", KEY_ROLE, NULL, 0, 0, offsetof(struct config_token, role), 0, NULL, "read",
-	  "read, or write (which includes read)" },
-	{ "sha256", KEY_DIGEST, NULL, 0, 0, offsetof(struct config_token, sha256), 0, NULL,
-	  "env:SCHEMABOT_TOKEN_SHA256",
+	{ "role", KEY_ROLE, NULL, 0, 0, offsetof(struct config_token, role), 0, NULL,
+	  "read", "read, or write (which includes read)" },
+	{ "sha256", KEY_DIGEST, NULL, 0, 0, offsetof(struct config_token, sha256), 0,
+	  NULL, "env:SCHEMABOT_TOKEN_SHA256",
 	  "SHA-256 of the token in hex: printf %s \"$TOKEN\" | sha256sum" },
 };
 static const struct section token_section = SECTION(token_keys, struct config_token);
@@ -83,32 +98,35 @@ static const struct key environment_keys[] = {
 	{ "deployment", KEY_STR, "default", 0, 0,
 	  offsetof(struct config_environment, deployment), 0, NULL, "default",
 	  "name of the route, as replies show it" },
-	{ "target", KEY_STR, "", 0, 0, offsetof(struct config_environment, target), 0, NULL, "",
+	{ "target", KEY_STR, "", 0, 0, offsetof(struct config_environment, target), 0,
+	  NULL, "",
 	  "name of the server, as replies show it; default: the database's name" },
 	{ "schemas", KEY_STRMAP, "", 0, 0, offsetof(struct config_environment, schemas),
-	  offsetof(struct config_environment, n_schemas), NULL, "shop = \"shop_staging\";",
+	  offsetof(struct config_environment, n_schemas), NULL,
+	  "shop = \"shop_staging\";",
 	  "namespace of requests = schema on the server; default: the database's name for both" },
 };
 static const struct section environment_section =
 	SECTION(environment_keys, struct config_environment);
 
 static const struct key database_keys[] = {
-	{ "type", KEY_STR, NULL, 0, 0, offsetof(struct config_database, type), 0, NULL, "mysql",
-	  "which engine serves it: mysql (MySQL and MariaDB)" },
-	{ "environments", KEY_MAP, NULL, 0, 0, offsetof(struct config_database, environments),
-	  offsetof(struct config_database, n_environments), &environment_section, "staging",
-	  "one section an environment" },
+	{ "type", KEY_STR, NULL, 0, 0, offsetof(struct config_database, type), 0, NULL,
+	  "mysql", "which engine serves it: mysql (MySQL and MariaDB)" },
+	{ "environments", KEY_MAP, NULL, 0, 0,
+	  offsetof(struct config_database, environments),
+	  offsetof(struct config_database, n_environments), &environment_section,
+	  "staging", "one section an environment" },
 };
 static const struct section database_section =
 	SECTION(database_keys, struct config_database);
 
 static const struct key root_keys[] = {
-	{ "run_dir", KEY_STR, "/run/schemabot", 0, 0, offsetof(struct config, run_dir), 0, NULL,
-	  "/run/schemabot", "this host's slot files, locks and wake-up socket" },
+	{ "run_dir", KEY_STR, "/run/schemabot", 0, 0, offsetof(struct config, run_dir), 0,
+	  NULL, "/run/schemabot", "this host's slot files, locks and wake-up socket" },
 	{ "drivers", KEY_INT, "4", 1, 64, offsetof(struct config, drivers), 0, NULL, "4",
 	  "how many operations this host drives at a time" },
-	{ "log_level", KEY_LEVEL, "info", 0, 0, offsetof(struct config, log_level), 0, NULL,
-	  "info", "debug, info, warn or error" },
+	{ "log_level", KEY_LEVEL, "info", 0, 0, offsetof(struct config, log_level), 0,
+	  NULL, "info", "debug, info, warn or error" },
 	{ "storage", KEY_GROUP, NULL, 0, 0, 0, 0, &storage_section, "",
 	  "where our own tables live" },
 	{ "tokens", KEY_MAP, "", 0, 0, offsetof(struct config, tokens),
@@ -120,7 +138,8 @@ static const struct key root_keys[] = {
 };
 static const struct section root_section = SECTION(root_keys, struct config);
 
-/* ---- loading ---------------------------------------------------------------------------- */
+/* ---- loading
+ * ---------------------------------------------------------------------------- */
 
 struct loader {
 	TALLOC_CTX *ctx;
@@ -159,11 +178,13 @@ static int read_secret_file(const struct loader *l, const config_setting_t *at,
 	ssize_t n;
 
 	if (fd < 0)
-		return bad(l, at, "cannot read the secret file %s: %s", path, strerror(errno));
+		return bad(l, at, "cannot read the secret file %s: %s", path,
+			   strerror(errno));
 	n = read(fd, text, MAX_SECRET_FILE);
 	close(fd);
 	if (n < 0)
-		return bad(l, at, "cannot read the secret file %s: %s", path, strerror(errno));
+		return bad(l, at, "cannot read the secret file %s: %s", path,
+			   strerror(errno));
 	while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
 		n--;
 	*out = mem_strndup(l->ctx, text, (size_t)n);
@@ -172,30 +193,32 @@ static int read_secret_file(const struct loader *l, const config_setting_t *at,
 }
 
 /* env:NAME or file:PATH -> the value; anything else is refused without being repeated. */
-static int resolve_secret(const struct loader *l, const config_setting_t *at, const char *ref,
-			  const char **out)
+static int resolve_secret(const struct loader *l, const config_setting_t *at,
+			  const char *ref, const char **out)
 {
 	if (strncmp(ref, "env:", 4) == 0) {
 		const char *value = getenv(ref + 4);
 
 		if (!value)
-			return bad(l, at, "the environment variable %s is not set", ref + 4);
+			return bad(l, at, "the environment variable %s is not set",
+				   ref + 4);
 		*out = mem_strdup(l->ctx, value);
 	} else if (strncmp(ref, "file:", 5) == 0) {
 		if (read_secret_file(l, at, ref + 5, out) < 0)
 			return -1;
 	} else {
-		return bad(l, at,
-			   "'%s' must be env:NAME or file:PATH; a secret may not stand in the "
-			   "file itself",
-			   config_setting_name(at));
+		return bad(
+			l, at,
+			"'%s' must be env:NAME or file:PATH; a secret may not stand in the "
+			"file itself",
+			config_setting_name(at));
 	}
 	log_secret(*out);
 	return 0;
 }
 
-static int load_digest(const struct loader *l, const config_setting_t *at, const char *text,
-		       const char **out)
+static int load_digest(const struct loader *l, const config_setting_t *at,
+		       const char *text, const char **out)
 {
 	if (strchr(text, ':')) {
 		if (resolve_secret(l, at, text, out) < 0)
@@ -212,10 +235,11 @@ static int load_digest(const struct loader *l, const config_setting_t *at, const
 static int load_section(const struct loader *l, const config_setting_t *group,
 			const struct section *section, char *base);
 
-static int load_map(const struct loader *l, const config_setting_t *map, const struct key *key,
-		    char *base)
+static int load_map(const struct loader *l, const config_setting_t *map,
+		    const struct key *key, char *base)
 {
-	size_t size = key->type == KEY_MAP ? key->sub->size : sizeof(struct config_schema);
+	size_t size =
+		key->type == KEY_MAP ? key->sub->size : sizeof(struct config_schema);
 	int n = config_setting_length(map);
 	char *array;
 
@@ -237,10 +261,11 @@ static int load_map(const struct loader *l, const config_setting_t *map, const s
 			continue;
 		}
 		if (!name_ok(name))
-			return bad(l, child,
-				   "'%s' is not a name: use lower-case letters, digits, _ and -, "
-				   "at most %d",
-				   name, MAX_NAME);
+			return bad(
+				l, child,
+				"'%s' is not a name: use lower-case letters, digits, _ and -, "
+				"at most %d",
+				name, MAX_NAME);
 		if (!config_setting_is_group(child))
 			return bad(l, child, "'%s' must be a group { … }", name);
 		*(const char **)(void *)element = mem_strdup(l->ctx, name);
@@ -252,8 +277,8 @@ static int load_map(const struct loader *l, const config_setting_t *map, const s
 	return 0;
 }
 
-static int load_text(const struct loader *l, const config_setting_t *at, const struct key *key,
-		     const char *text, void *value)
+static int load_text(const struct loader *l, const config_setting_t *at,
+		     const struct key *key, const char *text, void *value)
 {
 	switch (key->type) {
 	case KEY_STR:
@@ -265,7 +290,8 @@ static int load_text(const struct loader *l, const config_setting_t *at, const s
 		return load_digest(l, at, text, value);
 	case KEY_LEVEL:
 		if (log_level_parse(text, value) < 0)
-			return bad(l, at, "'%s' must be debug, info, warn or error", key->name);
+			return bad(l, at, "'%s' must be debug, info, warn or error",
+				   key->name);
 		return 0;
 	case KEY_ROLE:
 		if (strcmp(text, "read") == 0)
@@ -284,11 +310,12 @@ static int load_text(const struct loader *l, const config_setting_t *at, const s
 	BUG("'%s' is not a text key", key->name);
 }
 
-static int load_int(const struct loader *l, const config_setting_t *at, const struct key *key,
-		    int n, int *value)
+static int load_int(const struct loader *l, const config_setting_t *at,
+		    const struct key *key, int n, int *value)
 {
 	if (n < key->min || n > key->max)
-		return bad(l, at, "'%s' must be from %d to %d", key->name, key->min, key->max);
+		return bad(l, at, "'%s' must be from %d to %d", key->name, key->min,
+			   key->max);
 	*value = n;
 	return 0;
 }
@@ -338,14 +365,16 @@ static int load_section(const struct loader *l, const config_setting_t *group,
 	int n = config_setting_length(group);
 
 	for (int i = 0; i < n; i++) {
-		const config_setting_t *child = config_setting_get_elem(group, (unsigned)i);
+		const config_setting_t *child =
+			config_setting_get_elem(group, (unsigned)i);
 		size_t k = 0;
 
 		while (k < section->n &&
 		       strcmp(section->keys[k].name, config_setting_name(child)) != 0)
 			k++;
 		if (k == section->n)
-			return bad(l, child, "unknown key '%s'", config_setting_name(child));
+			return bad(l, child, "unknown key '%s'",
+				   config_setting_name(child));
 	}
 	for (size_t k = 0; k < section->n; k++)
 		if (load_key(l, group, &section->keys[k], base) < 0)
@@ -380,7 +409,8 @@ static void complete(struct config *c)
 	}
 }
 
-int config_load(TALLOC_CTX *ctx, const char *path, struct config **out, struct sb_err *err)
+int config_load(TALLOC_CTX *ctx, const char *path, struct config **out,
+		struct sb_err *err)
 {
 	struct config *c = mem_new(ctx, struct config);
 	struct loader l = { .ctx = c, .path = path, .err = err };
@@ -394,10 +424,10 @@ int config_load(TALLOC_CTX *ctx, const char *path, struct config **out, struct s
 
 		if (config_error_type(&file) == CONFIG_ERR_FILE_IO)
 			sb_err(err, SB_ECONFIG, "Cannot read the configuration %s: %s.",
-				      path, strerror(errno));
+			       path, strerror(errno));
 		else
 			sb_err(err, SB_ECONFIG, "%s:%d: %s", in ? in : path,
-				      config_error_line(&file), config_error_text(&file));
+			       config_error_line(&file), config_error_text(&file));
 		goto out;
 	}
 	c->path = mem_strdup(c, path);
@@ -414,7 +444,8 @@ out:
 	return rc;
 }
 
-/* ---- looking up --------------------------------------------------------------------------- */
+/* ---- looking up
+ * --------------------------------------------------------------------------- */
 
 const struct config_database *config_database(const struct config *c, const char *name)
 {
@@ -441,7 +472,8 @@ const char *config_schema(const struct config_environment *e, const char *namesp
 	return NULL;
 }
 
-/* ---- printing ----------------------------------------------------------------------------- */
+/* ---- printing
+ * ----------------------------------------------------------------------------- */
 
 static void indent(FILE *out, int depth)
 {
@@ -449,13 +481,15 @@ static void indent(FILE *out, int depth)
 		fputc('\t', out);
 }
 
-static void dump_section(const struct section *section, const char *base, int depth, FILE *out);
+static void dump_section(const struct section *section, const char *base, int depth,
+			 FILE *out);
 
 static void dump_map(const struct key *key, const char *base, int depth, FILE *out)
 {
 	const char *array = *(const char *const *)(const void *)(base + key->offset);
 	size_t n = *(const size_t *)(const void *)(base + key->count);
-	size_t size = key->type == KEY_MAP ? key->sub->size : sizeof(struct config_schema);
+	size_t size =
+		key->type == KEY_MAP ? key->sub->size : sizeof(struct config_schema);
 
 	fprintf(out, "%s = {\n", key->name);
 	for (size_t i = 0; i < n; i++) {
@@ -476,7 +510,8 @@ static void dump_map(const struct key *key, const char *base, int depth, FILE *o
 	fputs("};\n", out);
 }
 
-static void dump_section(const struct section *section, const char *base, int depth, FILE *out)
+static void dump_section(const struct section *section, const char *base, int depth,
+			 FILE *out)
 {
 	static const char *const levels[] = {
 #define X(name, text) text,
@@ -491,7 +526,8 @@ static void dump_section(const struct section *section, const char *base, int de
 		indent(out, depth);
 		switch (key->type) {
 		case KEY_STR:
-			fprintf(out, "%s = \"%s\";\n", key->name, *(const char *const *)value);
+			fprintf(out, "%s = \"%s\";\n", key->name,
+				*(const char *const *)value);
 			break;
 		case KEY_DIGEST:
 		case KEY_SECRET:
@@ -506,8 +542,8 @@ static void dump_section(const struct section *section, const char *base, int de
 			break;
 		case KEY_ROLE:
 			fprintf(out, "%s = \"%s\";\n", key->name,
-				*(const enum config_role *)value == ROLE_WRITE ? "write" :
-										 "read");
+				*(const enum config_role *)value == ROLE_WRITE ? "write"
+									       : "read");
 			break;
 		case KEY_GROUP:
 			fprintf(out, "%s = {\n", key->name);

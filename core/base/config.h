@@ -54,8 +54,8 @@ struct config {
 	size_t n_databases;
 };
 
-int config_load(TALLOC_CTX *ctx, const char *path, struct config **out, struct sb_err *err)
-	MUST_CHECK;
+int config_load(TALLOC_CTX *ctx, const char *path, struct config **out,
+		struct sb_err *err) MUST_CHECK;
 
 /* NULL when not configured. */
 const struct config_database *config_database(const struct config *c, const char *name);

@@ -87,8 +87,8 @@ int db_fail(struct db *db, enum db_intent intent, unsigned db_errno, const char 
 	    struct sb_err *err)
 {
 	enum db_error_kind kind = db_error_kind(db_errno);
-	enum err_code code = db->params.role == DB_STORAGE ? storage_code(kind, intent) :
-							     target_code(kind, intent);
+	enum err_code code = db->params.role == DB_STORAGE ? storage_code(kind, intent)
+							   : target_code(kind, intent);
 	int rc;
 
 	if (kind == DB_ERR_LOST)
@@ -138,7 +138,8 @@ static int set_up_session(struct db *db, struct sb_err *err)
 static int connect_to(struct db *db, struct sb_err *err)
 {
 	const struct db_params *p = &db->params;
-	unsigned connect = p->connect_seconds ? p->connect_seconds : DEFAULT_CONNECT_SECONDS;
+	unsigned connect =
+		p->connect_seconds ? p->connect_seconds : DEFAULT_CONNECT_SECONDS;
 	unsigned io = p->io_seconds;
 	const char *socket = p->socket && *p->socket ? p->socket : NULL;
 	const char *host = socket ? "localhost" : p->host;
@@ -215,10 +216,12 @@ int db_socket(const struct db *db)
 
 /* ---- statements made at run time --------------------------------------------------- */
 
-static int send_text(struct db *db, enum db_intent intent, const char *sql, struct sb_err *err)
+static int send_text(struct db *db, enum db_intent intent, const char *sql,
+		     struct sb_err *err)
 {
 	if (db->lost)
-		return db_fail(db, DB_INTENT_READ, 2006, "the connection was lost before", err);
+		return db_fail(db, DB_INTENT_READ, 2006, "the connection was lost before",
+			       err);
 	if (mysql_real_query(db->mysql, sql, strlen(sql)) != 0)
 		return fail_last(db, intent, err);
 	return 0;
@@ -280,7 +283,8 @@ int db_query(TALLOC_CTX *ctx, struct db *db, const char *sql, struct db_rows **o
 	return 0;
 }
 
-/* ---- transactions -------------------------------------------------------------------- */
+/* ---- transactions --------------------------------------------------------------------
+ */
 
 int db_begin(struct db *db, struct sb_err *err)
 {
@@ -323,7 +327,8 @@ void db_rollback(struct db *db)
 		db->lost = true; /* unusable: closing it is what rolls back */
 }
 
-/* ---- quoting --------------------------------------------------------------------------- */
+/* ---- quoting
+ * --------------------------------------------------------------------------- */
 
 char *db_ident(TALLOC_CTX *ctx, const char *name)
 {
@@ -378,7 +383,8 @@ char *db_literal(TALLOC_CTX *ctx, const char *text)
 	return b.data;
 }
 
-/* ---- library ---------------------------------------------------------------------------- */
+/* ---- library
+ * ---------------------------------------------------------------------------- */
 
 void db_library_init(void)
 {

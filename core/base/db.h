@@ -8,7 +8,8 @@
  *
  *   DB_STORAGE  lost, full, missing -> SB_ESTORAGE; COMMIT unanswered -> SB_EAMBIGUOUS
  *   DB_TARGET   cannot connect -> SB_EUNAVAILABLE; lost under a read -> SB_ERETRY, under
- *               a write -> SB_EAMBIGUOUS; lock wait, deadlock -> SB_ERETRY; rest SB_EENGINE
+ *               a write -> SB_EAMBIGUOUS; lock wait, deadlock -> SB_ERETRY; rest
+ * SB_EENGINE
  *
  * Must never: be used by two threads at once, build SQL from text that did not go
  * through db_ident()/db_literal(), or log a statement's values.
@@ -87,17 +88,23 @@ struct db_stmt_set {
  * defines NAME for use in the calls below, and operation_statements, the set that a
  * start-up check and a test prepare one by one.
  */
-#define DB_STMT_DEFINE_(stmt_name, stmt_sql)                                             \
+#define DB_STMT_DEFINE_(stmt_name, stmt_sql) \
 	static const struct db_stmt stmt_name[1] = { { #stmt_name, stmt_sql } };
 #define DB_STMT_LIST_(stmt_name, stmt_sql) stmt_name,
-#define DB_STATEMENTS(set, LIST)                                                         \
-	LIST(DB_STMT_DEFINE_)                                                            \
-	static const struct db_stmt *const set##_list_[] = { LIST(DB_STMT_LIST_) };      \
-	const struct db_stmt_set set##_statements = { #set, set##_list_,                 \
+#define DB_STATEMENTS(set, LIST)                                                    \
+	LIST(DB_STMT_DEFINE_)                                                       \
+	static const struct db_stmt *const set##_list_[] = { LIST(DB_STMT_LIST_) }; \
+	const struct db_stmt_set set##_statements = { #set, set##_list_,            \
 						      ARRAY_SIZE(set##_list_) };
 
 struct db_bind {
-	enum { DB_BIND_NULL, DB_BIND_INT, DB_BIND_UINT, DB_BIND_DOUBLE, DB_BIND_STR } type;
+	enum {
+		DB_BIND_NULL,
+		DB_BIND_INT,
+		DB_BIND_UINT,
+		DB_BIND_DOUBLE,
+		DB_BIND_STR
+	} type;
 	int64_t i;
 	uint64_t u;
 	double d;
@@ -110,15 +117,14 @@ struct db_bind db_bind_double(double d);
 struct db_bind db_bind_str(const char *s); /* NULL becomes SQL NULL */
 
 /* BIND(owner, 60, op->id): up to 24 values of integer, bool, double or string type. */
-#define DB_B_(x)                                                                         \
+#define DB_B_(x) \
 	_Generic((x), char *: db_bind_str, const char *: db_bind_str,                    \
 		 bool: db_bind_int, int: db_bind_int, long: db_bind_int,                 \
 		 long long: db_bind_int, unsigned: db_bind_uint,                         \
 		 unsigned long: db_bind_uint, unsigned long long: db_bind_uint,          \
 		 double: db_bind_double)(x)
-#define BIND(...)                                                                        \
-	(const struct db_bind[]){ DB_EACH_(__VA_ARGS__) },                               \
-		DB_COUNT_(__VA_ARGS__)
+#define BIND(...) \
+	(const struct db_bind[]){ DB_EACH_(__VA_ARGS__) }, DB_COUNT_(__VA_ARGS__)
 #define NO_BIND NULL, 0
 
 /* Where a result column goes in the caller's struct. */
@@ -138,8 +144,14 @@ struct db_col {
 	/* DB_COL_ENUM only: 0 or -1 for a text it does not know */
 	int (*parse)(const char *text, int *value);
 };
-#define COL(kind, type, field) { DB_COL_##kind, offsetof(type, field), NULL }
-#define COL_ENUM(type, field, parse_fn) { DB_COL_ENUM, offsetof(type, field), (parse_fn) }
+#define COL(kind, type, field)                             \
+	{                                                  \
+		DB_COL_##kind, offsetof(type, field), NULL \
+	}
+#define COL_ENUM(type, field, parse_fn)                        \
+	{                                                      \
+		DB_COL_ENUM, offsetof(type, field), (parse_fn) \
+	}
 
 /* Rows matched (not changed) by the statement, or -1. */
 int64_t db_exec(struct db *db, const struct db_stmt *stmt, const struct db_bind *binds,
@@ -158,8 +170,8 @@ int db_all(TALLOC_CTX *ctx, struct db *db, const struct db_stmt *stmt,
 	   struct sb_err *err) MUST_CHECK;
 
 /* Prepare every statement of a set; -1 names the first that this server refuses. */
-int db_prepare_all(struct db *db, const struct db_stmt_set *set, struct sb_err *err)
-	MUST_CHECK;
+int db_prepare_all(struct db *db, const struct db_stmt_set *set,
+		   struct sb_err *err) MUST_CHECK;
 
 /* ---- transactions -------------------------------------------------------------- */
 
@@ -177,8 +189,8 @@ int db_run(struct db *db, const char *sql, struct sb_err *err) MUST_CHECK;
 
 struct db_rows {
 	size_t n, width;
-	char ***cell;	    /* cell[row][column], NULL for SQL NULL */
-	size_t **len;	    /* length of each cell in bytes */
+	char ***cell; /* cell[row][column], NULL for SQL NULL */
+	size_t **len; /* length of each cell in bytes */
 };
 /* Run one query and keep its rows as text, allocated from ctx. Reads only: a lost
  * connection is SB_ERETRY on a target. */
@@ -189,7 +201,8 @@ int db_query(TALLOC_CTX *ctx, struct db *db, const char *sql, struct db_rows **o
 char *db_ident(TALLOC_CTX *ctx, const char *name);
 /* `schema`.`name`, or only the name when schema is NULL. */
 char *db_ident2(TALLOC_CTX *ctx, const char *schema, const char *name);
-/* 'text' quoted as a string literal; independent of sql_mode (no backslash is left bare). */
+/* 'text' quoted as a string literal; independent of sql_mode (no backslash is left bare).
+ */
 char *db_literal(TALLOC_CTX *ctx, const char *text);
 
 /* Library set-up and per-thread set-up/tear-down for threads that use connections. */
@@ -198,18 +211,27 @@ void db_thread_init(void);
 void db_thread_end(void);
 
 /* ---- macro machinery for BIND ---------------------------------------------------- */
-#define DB_COUNT_(...) (sizeof((const struct db_bind[]){ DB_EACH_(__VA_ARGS__) }) / sizeof(struct db_bind))
-#define DB_EACH_(...) DB_PICK_(__VA_ARGS__, DB_E24_, DB_E23_, DB_E22_, DB_E21_, DB_E20_, DB_E19_, DB_E18_, DB_E17_, DB_E16_, DB_E15_, DB_E14_, DB_E13_, DB_E12_, DB_E11_, DB_E10_, DB_E9_, DB_E8_, DB_E7_, DB_E6_, DB_E5_, DB_E4_, DB_E3_, DB_E2_, DB_E1_, )(__VA_ARGS__)
-#define DB_PICK_(a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, a17, a18, a19, a20, a21, a22, a23, a24, N, ...) N
-#define DB_E1_(x) DB_B_(x)
-#define DB_E2_(x, ...) DB_B_(x), DB_E1_(__VA_ARGS__)
-#define DB_E3_(x, ...) DB_B_(x), DB_E2_(__VA_ARGS__)
-#define DB_E4_(x, ...) DB_B_(x), DB_E3_(__VA_ARGS__)
-#define DB_E5_(x, ...) DB_B_(x), DB_E4_(__VA_ARGS__)
-#define DB_E6_(x, ...) DB_B_(x), DB_E5_(__VA_ARGS__)
-#define DB_E7_(x, ...) DB_B_(x), DB_E6_(__VA_ARGS__)
-#define DB_E8_(x, ...) DB_B_(x), DB_E7_(__VA_ARGS__)
-#define DB_E9_(x, ...) DB_B_(x), DB_E8_(__VA_ARGS__)
+#define DB_COUNT_(...)                                               \
+	(sizeof((const struct db_bind[]){ DB_EACH_(__VA_ARGS__) }) / \
+	 sizeof(struct db_bind))
+#define DB_EACH_(...)                                                                    \
+	DB_PICK_(__VA_ARGS__, DB_E24_, DB_E23_, DB_E22_, DB_E21_, DB_E20_, DB_E19_,      \
+		 DB_E18_, DB_E17_, DB_E16_, DB_E15_, DB_E14_, DB_E13_, DB_E12_, DB_E11_, \
+		 DB_E10_, DB_E9_, DB_E8_, DB_E7_, DB_E6_, DB_E5_, DB_E4_, DB_E3_,        \
+		 DB_E2_, DB_E1_, )                                                       \
+	(__VA_ARGS__)
+#define DB_PICK_(a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, \
+		 a17, a18, a19, a20, a21, a22, a23, a24, N, ...)                        \
+	N
+#define DB_E1_(x)	DB_B_(x)
+#define DB_E2_(x, ...)	DB_B_(x), DB_E1_(__VA_ARGS__)
+#define DB_E3_(x, ...)	DB_B_(x), DB_E2_(__VA_ARGS__)
+#define DB_E4_(x, ...)	DB_B_(x), DB_E3_(__VA_ARGS__)
+#define DB_E5_(x, ...)	DB_B_(x), DB_E4_(__VA_ARGS__)
+#define DB_E6_(x, ...)	DB_B_(x), DB_E5_(__VA_ARGS__)
+#define DB_E7_(x, ...)	DB_B_(x), DB_E6_(__VA_ARGS__)
+#define DB_E8_(x, ...)	DB_B_(x), DB_E7_(__VA_ARGS__)
+#define DB_E9_(x, ...)	DB_B_(x), DB_E8_(__VA_ARGS__)
 #define DB_E10_(x, ...) DB_B_(x), DB_E9_(__VA_ARGS__)
 #define DB_E11_(x, ...) DB_B_(x), DB_E10_(__VA_ARGS__)
 #define DB_E12_(x, ...) DB_B_(x), DB_E11_(__VA_ARGS__)

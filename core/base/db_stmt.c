@@ -12,7 +12,7 @@
 #include "core/base/db_internal.h"
 
 #define MAX_BINDS 24
-#define MAX_COLS 64
+#define MAX_COLS  64
 
 /* `bool` in Oracle's library, `my_bool` in MariaDB's. */
 #ifdef MARIADB_BASE_VERSION
@@ -74,7 +74,8 @@ static int prepare(struct db *db, const struct db_stmt *stmt, MYSQL_STMT **out,
 			return 0;
 		}
 	if (db->lost)
-		return db_fail(db, DB_INTENT_READ, 2006, "the connection was lost before", err);
+		return db_fail(db, DB_INTENT_READ, 2006, "the connection was lost before",
+			       err);
 	handle = mysql_stmt_init(db->mysql);
 	if (!handle)
 		BUG("mysql_stmt_init failed");
@@ -114,7 +115,8 @@ static void *unconst(const void *p)
 }
 
 static int execute(struct db *db, const struct db_stmt *stmt, const struct db_bind *binds,
-		   size_t n_binds, enum db_intent intent, MYSQL_STMT **out, struct sb_err *err)
+		   size_t n_binds, enum db_intent intent, MYSQL_STMT **out,
+		   struct sb_err *err)
 {
 	MYSQL_BIND params[MAX_BINDS];
 	MYSQL_STMT *handle;
@@ -137,9 +139,9 @@ static int execute(struct db *db, const struct db_stmt *stmt, const struct db_bi
 		case DB_BIND_UINT:
 			params[i].buffer_type = MYSQL_TYPE_LONGLONG;
 			params[i].is_unsigned = b->type == DB_BIND_UINT;
-			params[i].buffer = unconst(b->type == DB_BIND_UINT ?
-							   (const void *)&b->u :
-							   (const void *)&b->i);
+			params[i].buffer =
+				unconst(b->type == DB_BIND_UINT ? (const void *)&b->u
+								: (const void *)&b->i);
 			break;
 		case DB_BIND_DOUBLE:
 			params[i].buffer_type = MYSQL_TYPE_DOUBLE;
@@ -164,9 +166,9 @@ int64_t db_exec(struct db *db, const struct db_stmt *stmt, const struct db_bind 
 		size_t n_binds, struct sb_err *err)
 {
 	/* Outside a transaction the statement commits itself. */
-	enum db_intent intent = db->in_transaction	     ? DB_INTENT_READ :
-				db->params.role == DB_STORAGE ? DB_INTENT_COMMIT :
-								DB_INTENT_WRITE;
+	enum db_intent intent = db->in_transaction		? DB_INTENT_READ
+				: db->params.role == DB_STORAGE ? DB_INTENT_COMMIT
+								: DB_INTENT_WRITE;
 	MYSQL_STMT *handle;
 
 	if (execute(db, stmt, binds, n_binds, intent, &handle, err) < 0)
@@ -179,7 +181,8 @@ uint64_t db_insert_id(const struct db *db)
 	return mysql_insert_id(db->mysql);
 }
 
-/* ---- results --------------------------------------------------------------------------- */
+/* ---- results
+ * --------------------------------------------------------------------------- */
 
 struct cell {
 	int64_t i;
@@ -240,7 +243,8 @@ static void make_cells(TALLOC_CTX *ctx, MYSQL_STMT *handle, const struct db_col 
 			continue;
 		if (meta)
 			width = mysql_fetch_field_direct(meta, (unsigned)c)->max_length;
-		/* Dates and numbers fetched as text have no max_length in either library. */
+		/* Dates and numbers fetched as text have no max_length in either library.
+		 */
 		if (width < 32)
 			width = 32;
 		cells[c].text = mem_array(ctx, char, width + 1);
@@ -249,15 +253,17 @@ static void make_cells(TALLOC_CTX *ctx, MYSQL_STMT *handle, const struct db_col 
 	mysql_free_result(meta);
 }
 
-static int store_cell(TALLOC_CTX *ctx, const struct db_stmt *stmt, const struct db_col *col,
-		      const struct cell *cell, char *row, struct sb_err *err)
+static int store_cell(TALLOC_CTX *ctx, const struct db_stmt *stmt,
+		      const struct db_col *col, const struct cell *cell, char *row,
+		      struct sb_err *err)
 {
 	void *at = row + col->offset;
 	int value;
 
 	switch (col->type) {
 	case DB_COL_STR:
-		*(char **)at = cell->is_null ? NULL : mem_memdup(ctx, cell->text, cell->len);
+		*(char **)at =
+			cell->is_null ? NULL : mem_memdup(ctx, cell->text, cell->len);
 		return 0;
 	case DB_COL_I64:
 		*(int64_t *)at = cell->is_null ? 0 : cell->i;
@@ -280,8 +286,9 @@ static int store_cell(TALLOC_CTX *ctx, const struct db_stmt *stmt, const struct 
 	case DB_COL_ENUM:
 		cell->text[cell->is_null ? 0 : cell->len] = '\0';
 		if (col->parse(cell->text, &value) < 0)
-			return sb_err(err, SB_EINTERNAL, "%s: unknown value '%s' in storage.",
-				      stmt->name, cell->text);
+			return sb_err(err, SB_EINTERNAL,
+				      "%s: unknown value '%s' in storage.", stmt->name,
+				      cell->text);
 		memcpy(at, &value, sizeof(value));
 		return 0;
 	}
@@ -308,7 +315,8 @@ static int bind_cells(struct db *db, MYSQL_STMT *handle, const struct db_stmt *s
 /* Fetch up to max rows (0 = all) into an array grown from ctx. */
 static int fetch_rows(TALLOC_CTX *ctx, struct db *db, const struct db_stmt *stmt,
 		      MYSQL_STMT *handle, const struct db_col *cols, size_t n_cols,
-		      size_t row_size, size_t max, char **rows, size_t *n, struct sb_err *err)
+		      size_t row_size, size_t max, char **rows, size_t *n,
+		      struct sb_err *err)
 {
 	TALLOC_CTX *tmp = mem_ctx(ctx, "cells");
 	struct cell cells[MAX_COLS];
@@ -338,8 +346,8 @@ static int fetch_rows(TALLOC_CTX *ctx, struct db *db, const struct db_stmt *stmt
 			goto out;
 		}
 		for (size_t c = 0; c < n_cols; c++)
-			if (store_cell(ctx, stmt, &cols[c], &cells[c], *rows + *n * row_size,
-				       err) < 0)
+			if (store_cell(ctx, stmt, &cols[c], &cells[c],
+				       *rows + *n * row_size, err) < 0)
 				goto out;
 	}
 	rc = 0;

@@ -13,10 +13,10 @@ static const struct {
 	const char *name, *wire;
 	enum err_class class;
 	int http, exit;
-} table[] = {
-	[SB_OK] = { "SB_OK", "", ERR_PERMANENT, 200, 0 },
-#define X(code, class, http, wire, exit) [code] = { #code, wire, ERR_##class, http, exit },
-	ERR_CODES(X)
+} table[] = { [SB_OK] = { "SB_OK", "", ERR_PERMANENT, 200, 0 },
+#define X(code, class, http, wire, exit) \
+	[code] = { #code, wire, ERR_##class, http, exit },
+	      ERR_CODES(X)
 #undef X
 };
 

@@ -25,7 +25,7 @@ int fault_error(const char *point, struct sb_err *err);
 /* 0, or -1 with a retryable error when the test asked for one. */
 #define FAULT_ERR(point, err) fault_error((point), (err))
 #else
-#define FAULT(point) ((void)0)
+#define FAULT(point)	      ((void)0)
 #define FAULT_ERR(point, err) 0
 #endif
 

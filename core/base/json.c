@@ -57,8 +57,8 @@ bool utf8_valid(const char *s, size_t len)
 }
 
 /*
- * json-c takes single quotes and comments even when strict. Outside of strings JSON has few
- * characters: the offset of the first other one, or len.
+ * json-c takes single quotes and comments even when strict. Outside of strings JSON has
+ * few characters: the offset of the first other one, or len.
  */
 static size_t first_foreign_byte(const char *text, size_t len)
 {
@@ -90,14 +90,15 @@ int json_parse(TALLOC_CTX *ctx, const char *text, size_t len, struct json_object
 		return sb_err(err, SB_EINVALID, "The body is not valid UTF-8.");
 	end = first_foreign_byte(text, len);
 	if (end < len)
-		return sb_err(err, SB_EINVALID,
-			      "The body is not valid JSON: unexpected character at byte %zu.",
-			      end);
+		return sb_err(
+			err, SB_EINVALID,
+			"The body is not valid JSON: unexpected character at byte %zu.",
+			end);
 	tok = json_tokener_new_ex(MAX_DEPTH);
 	if (!tok)
 		BUG("out of memory");
 	json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8 |
-					JSON_TOKENER_ALLOW_TRAILING_CHARS);
+					    JSON_TOKENER_ALLOW_TRAILING_CHARS);
 	object = json_tokener_parse_ex(tok, text, (int)len);
 	result = json_tokener_get_error(tok);
 	end = json_tokener_get_parse_end(tok);
@@ -112,7 +113,8 @@ int json_parse(TALLOC_CTX *ctx, const char *text, size_t len, struct json_object
 		end++;
 	rc = 0;
 	if (result != json_tokener_success)
-		rc = sb_err(err, SB_EINVALID, "The body is not valid JSON: %s at byte %zu.",
+		rc = sb_err(err, SB_EINVALID,
+			    "The body is not valid JSON: %s at byte %zu.",
 			    json_tokener_error_desc(result), end);
 	else if (end < len)
 		rc = sb_err(err, SB_EINVALID,
@@ -126,18 +128,14 @@ int json_parse(TALLOC_CTX *ctx, const char *text, size_t len, struct json_object
 }
 
 static const char *const wanted_names[] = {
-	[JSON_STR] = "a string",
-	[JSON_BOOL] = "true or false",
-	[JSON_INT] = "a whole number",
-	[JSON_OBJECT] = "an object",
+	[JSON_STR] = "a string",       [JSON_BOOL] = "true or false",
+	[JSON_INT] = "a whole number", [JSON_OBJECT] = "an object",
 	[JSON_ARRAY] = "an array",
 };
 
 static const enum json_type wanted_types[] = {
-	[JSON_STR] = json_type_string,
-	[JSON_BOOL] = json_type_boolean,
-	[JSON_INT] = json_type_int,
-	[JSON_OBJECT] = json_type_object,
+	[JSON_STR] = json_type_string,	[JSON_BOOL] = json_type_boolean,
+	[JSON_INT] = json_type_int,	[JSON_OBJECT] = json_type_object,
 	[JSON_ARRAY] = json_type_array,
 };
 
@@ -154,8 +152,8 @@ static int decode_field(TALLOC_CTX *ctx, struct json_object *value,
 	case JSON_STR:
 		len = (size_t)json_object_get_string_len(value);
 		if (strlen(json_object_get_string(value)) != len)
-			return sb_err(err, SB_EINVALID, "Field '%s' has a zero byte in it.",
-				      f->key);
+			return sb_err(err, SB_EINVALID,
+				      "Field '%s' has a zero byte in it.", f->key);
 		if (f->max > 0 && len > (size_t)f->max)
 			return sb_err(err, SB_EINVALID,
 				      "Field '%s' is longer than %lld bytes.", f->key,
@@ -168,7 +166,8 @@ static int decode_field(TALLOC_CTX *ctx, struct json_object *value,
 	case JSON_INT:
 		*(int64_t *)at = json_object_get_int64(value);
 		if (*(int64_t *)at < 0 || (f->max > 0 && *(int64_t *)at > f->max))
-			return sb_err(err, SB_EINVALID, "Field '%s' is out of range.", f->key);
+			return sb_err(err, SB_EINVALID, "Field '%s' is out of range.",
+				      f->key);
 		return 0;
 	case JSON_OBJECT:
 	case JSON_ARRAY:
@@ -178,21 +177,23 @@ static int decode_field(TALLOC_CTX *ctx, struct json_object *value,
 	return 0;
 }
 
-int json_decode(TALLOC_CTX *ctx, struct json_object *object, const struct json_field *fields,
-		size_t n_fields, void *out, struct sb_err *err)
+int json_decode(TALLOC_CTX *ctx, struct json_object *object,
+		const struct json_field *fields, size_t n_fields, void *out,
+		struct sb_err *err)
 {
 	if (!object || !json_object_is_type(object, json_type_object))
 		return sb_err(err, SB_EINVALID, "The body must be a JSON object.");
 
-	json_object_object_foreach(object, key, value) {
+	json_object_object_foreach (object, key, value) {
 		size_t i = 0;
 
 		while (i < n_fields && strcmp(fields[i].key, key) != 0)
 			i++;
 		if (i == n_fields)
-			return sb_err(err, SB_EINVALID,
-				      "Unknown field '%.100s'; remove it or check its spelling.",
-				      key);
+			return sb_err(
+				err, SB_EINVALID,
+				"Unknown field '%.100s'; remove it or check its spelling.",
+				key);
 		if (decode_field(ctx, value, &fields[i], out, err) < 0)
 			return -1;
 	}
@@ -204,7 +205,8 @@ int json_decode(TALLOC_CTX *ctx, struct json_object *object, const struct json_f
 	return 0;
 }
 
-/* ---- building ------------------------------------------------------------------------ */
+/* ---- building ------------------------------------------------------------------------
+ */
 
 static struct json_object *must(struct json_object *o)
 {

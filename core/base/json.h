@@ -33,15 +33,18 @@ struct json_field {
 	int64_t max; /* JSON_STR: most bytes; JSON_INT: greatest value; 0 = no limit */
 	size_t offset;
 };
-#define JSON_FIELD(key, type, required, max, st, field)                                  \
-	{ (key), (type), (required), (max), offsetof(st, field) }
+#define JSON_FIELD(key, type, required, max, st, field)               \
+	{                                                             \
+		(key), (type), (required), (max), offsetof(st, field) \
+	}
 
 /*
  * Fill *out from object by the table. Unknown key, wrong type, null, missing required
  * field or too long: SB_EINVALID naming the field. Strings belong to ctx.
  */
-int json_decode(TALLOC_CTX *ctx, struct json_object *object, const struct json_field *fields,
-		size_t n_fields, void *out, struct sb_err *err) MUST_CHECK;
+int json_decode(TALLOC_CTX *ctx, struct json_object *object,
+		const struct json_field *fields, size_t n_fields, void *out,
+		struct sb_err *err) MUST_CHECK;
 
 /* True when s is well-formed UTF-8 (no surrogates, no overlong forms). */
 bool utf8_valid(const char *s, size_t len);
@@ -52,8 +55,10 @@ struct json_object *js_object(void);
 struct json_object *js_array(void);
 void js_add(struct json_object *object, const char *key, struct json_object *value);
 void js_push(struct json_object *array, struct json_object *value);
-void js_str(struct json_object *object, const char *key, const char *value);	 /* NULL -> "" */
-void js_str_opt(struct json_object *object, const char *key, const char *value); /* NULL -> omitted */
+void js_str(struct json_object *object, const char *key,
+	    const char *value); /* NULL -> "" */
+void js_str_opt(struct json_object *object, const char *key,
+		const char *value); /* NULL -> omitted */
 void js_int(struct json_object *object, const char *key, int64_t value);
 void js_bool(struct json_object *object, const char *key, bool value);
 /* A DATETIME(6) text of the database ("2026-11-21 03:04:05.000000") as RFC 3339 UTC;

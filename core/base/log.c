@@ -12,10 +12,10 @@
 
 #include "core/base/clock.h"
 
-#define MAX_LINE 8192
+#define MAX_LINE    8192
 #define MAX_CONTEXT 8
 #define MAX_SECRETS 32
-#define MIN_SECRET 4
+#define MIN_SECRET  4
 
 static const char *program = "schemabot";
 static enum log_level threshold = LOG_INFO;

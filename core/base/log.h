@@ -14,7 +14,11 @@
 
 #include "core/base/err.h"
 
-#define LOG_LEVELS(X) X(DEBUG, "debug") X(INFO, "info") X(WARN, "warn") X(ERROR, "error")
+#define LOG_LEVELS(X)     \
+	X(DEBUG, "debug") \
+	X(INFO, "info")   \
+	X(WARN, "warn")   \
+	X(ERROR, "error")
 enum log_level {
 #define X(name, text) LOG_##name,
 	LOG_LEVELS(X)
@@ -32,12 +36,16 @@ void log_context_clear(void);
 void log_secret(const char *value);
 
 /* event: "driver.claimed"; then a printf message; never numeric row ids. */
-#define log_debug(event, ...) log_at(LOG_DEBUG, (event), NULL, __FILE__, __LINE__, __VA_ARGS__)
-#define log_info(event, ...) log_at(LOG_INFO, (event), NULL, __FILE__, __LINE__, __VA_ARGS__)
-#define log_warn(event, ...) log_at(LOG_WARN, (event), NULL, __FILE__, __LINE__, __VA_ARGS__)
-#define log_error(event, ...) log_at(LOG_ERROR, (event), NULL, __FILE__, __LINE__, __VA_ARGS__)
+#define log_debug(event, ...) \
+	log_at(LOG_DEBUG, (event), NULL, __FILE__, __LINE__, __VA_ARGS__)
+#define log_info(event, ...) \
+	log_at(LOG_INFO, (event), NULL, __FILE__, __LINE__, __VA_ARGS__)
+#define log_warn(event, ...) \
+	log_at(LOG_WARN, (event), NULL, __FILE__, __LINE__, __VA_ARGS__)
+#define log_error(event, ...) \
+	log_at(LOG_ERROR, (event), NULL, __FILE__, __LINE__, __VA_ARGS__)
 /* The same with an error attached: its code and sentence become fields. */
-#define log_err(level, event, err, ...)                                                  \
+#define log_err(level, event, err, ...) \
 	log_at((level), (event), (err), __FILE__, __LINE__, __VA_ARGS__)
 
 void log_at(enum log_level level, const char *event, const struct sb_err *err,

@@ -16,10 +16,10 @@
 #include <talloc.h>
 
 /* Zeroed memory; never NULL. */
-#define mem_new(ctx, type) ((type *)mem_alloc((ctx), sizeof(type), 1, #type))
+#define mem_new(ctx, type)	((type *)mem_alloc((ctx), sizeof(type), 1, #type))
 #define mem_array(ctx, type, n) ((type *)mem_alloc((ctx), sizeof(type), (n), #type "[]"))
 /* Grow an array made by mem_array (or NULL) to n elements; new ones are not zeroed. */
-#define mem_grow(ctx, ptr, type, n)                                                      \
+#define mem_grow(ctx, ptr, type, n) \
 	((type *)mem_realloc((ctx), (ptr), sizeof(type), (n), #type "[]"))
 
 void *mem_alloc(TALLOC_CTX *ctx, size_t size, size_t n, const char *name);
@@ -33,7 +33,8 @@ char *mem_strdup(TALLOC_CTX *ctx, const char *s);
 char *mem_strndup(TALLOC_CTX *ctx, const char *s, size_t n);
 /* Exactly n bytes plus a terminating NUL, zero bytes included. */
 char *mem_memdup(TALLOC_CTX *ctx, const void *p, size_t n);
-char *mem_printf(TALLOC_CTX *ctx, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+char *mem_printf(TALLOC_CTX *ctx, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 char *mem_vprintf(TALLOC_CTX *ctx, const char *fmt, va_list ap)
 	__attribute__((format(printf, 2, 0)));
 

@@ -73,7 +73,8 @@ int proc_wait(int fd, int64_t ms)
 	return fd >= 0 && (fds[1].revents & POLLIN) != 0;
 }
 
-/* ---- lock files ------------------------------------------------------------------------ */
+/* ---- lock files
+ * ------------------------------------------------------------------------ */
 
 int proc_lock_file(const char *path, int *fd, struct sb_err *err)
 {
@@ -81,14 +82,16 @@ int proc_lock_file(const char *path, int *fd, struct sb_err *err)
 
 	*fd = -1;
 	if (f < 0)
-		return sb_err(err, SB_ECONFIG, "Cannot open %s: %s.", path, strerror(errno));
+		return sb_err(err, SB_ECONFIG, "Cannot open %s: %s.", path,
+			      strerror(errno));
 	if (flock(f, LOCK_EX | LOCK_NB) < 0) {
 		int saved = errno;
 
 		close(f);
 		if (saved == EWOULDBLOCK)
 			return 0;
-		return sb_err(err, SB_ECONFIG, "Cannot lock %s: %s.", path, strerror(saved));
+		return sb_err(err, SB_ECONFIG, "Cannot lock %s: %s.", path,
+			      strerror(saved));
 	}
 	*fd = f;
 	return 1;
@@ -106,7 +109,8 @@ int proc_mkdir(const char *path, struct sb_err *err)
 		      strerror(errno));
 }
 
-/* ---- children -------------------------------------------------------------------------- */
+/* ---- children
+ * -------------------------------------------------------------------------- */
 
 int proc_spawn_detached(char *const argv[], int keep_fd, pid_t *pid, struct sb_err *err)
 {
@@ -125,7 +129,8 @@ int proc_spawn_detached(char *const argv[], int keep_fd, pid_t *pid, struct sb_e
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, 1);
-	/* Onto itself as well: dup2 then clears close-on-exec (POSIX.1-2024, glibc 2.29). */
+	/* Onto itself as well: dup2 then clears close-on-exec (POSIX.1-2024, glibc 2.29).
+	 */
 	posix_spawn_file_actions_adddup2(&actions, keep_fd, PROC_KEEP_FD);
 	posix_spawn_file_actions_addclosefrom_np(&actions, PROC_KEEP_FD + 1);
 
@@ -139,7 +144,8 @@ int proc_spawn_detached(char *const argv[], int keep_fd, pid_t *pid, struct sb_e
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attr);
 	if (rc != 0)
-		return sb_err(err, SB_ECONFIG, "Cannot start %s: %s.", argv[0], strerror(rc));
+		return sb_err(err, SB_ECONFIG, "Cannot start %s: %s.", argv[0],
+			      strerror(rc));
 	return 0;
 }
 
@@ -168,7 +174,8 @@ char *proc_owner(TALLOC_CTX *ctx)
 	return mem_printf(ctx, "%s/%d", host, (int)getpid());
 }
 
-/* ---- wake-up datagrams ----------------------------------------------------------------- */
+/* ---- wake-up datagrams
+ * ----------------------------------------------------------------- */
 
 static int wake_address(const char *path, struct sockaddr_un *addr)
 {
@@ -186,12 +193,14 @@ int proc_wake_listen(const char *path, int *fd, struct sb_err *err)
 	*fd = -1;
 	if (wake_address(path, &addr) < 0)
 		return sb_err(err, SB_ECONFIG,
-			      "run_dir is too long: '%s' does not fit a socket address.", path);
+			      "run_dir is too long: '%s' does not fit a socket address.",
+			      path);
 	*fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (*fd < 0)
 		return sb_err(err, SB_ECONFIG, "socket: %s.", strerror(errno));
 	unlink(path);
-	if (bind(*fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || chmod(path, 0660) < 0) {
+	if (bind(*fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+	    chmod(path, 0660) < 0) {
 		close(*fd);
 		*fd = -1;
 		return sb_err(err, SB_ECONFIG, "Cannot listen on %s: %s.", path,

@@ -1,5 +1,6 @@
 /*
- * proc.h - what a process of ours needs from the system: signals, locks, children, wake-ups.
+ * proc.h - what a process of ours needs from the system: signals, locks, children,
+ * wake-ups.
  *
  * Signal handlers only set flags and write to a pipe; the main loop looks. Locks are
  * flock()s, which the kernel releases when the process ends in whatever way.
@@ -19,7 +20,8 @@ void proc_signals_init(void);
 int proc_stop_requested(void);
 /* Readable when a signal arrived; for poll(). */
 int proc_signal_fd(void);
-/* Wait until fd (or -1) is readable, a signal arrives or ms passed. 1 = fd is readable. */
+/* Wait until fd (or -1) is readable, a signal arrives or ms passed. 1 = fd is readable.
+ */
 int proc_wait(int fd, int64_t ms);
 
 /* ---- lock files ------------------------------------------------------------------- */
@@ -28,10 +30,10 @@ int proc_lock_file(const char *path, int *fd, struct sb_err *err) MUST_CHECK;
 int proc_mkdir(const char *path, struct sb_err *err) MUST_CHECK;
 
 /* ---- children ---------------------------------------------------------------------- */
-/* Start argv[0] in a session of its own, its fd 3 being keep_fd, nothing else of ours open
- * but stderr. The child is never waited for. */
-int proc_spawn_detached(char *const argv[], int keep_fd, pid_t *pid, struct sb_err *err)
-	MUST_CHECK;
+/* Start argv[0] in a session of its own, its fd 3 being keep_fd, nothing else of ours
+ * open but stderr. The child is never waited for. */
+int proc_spawn_detached(char *const argv[], int keep_fd, pid_t *pid,
+			struct sb_err *err) MUST_CHECK;
 #define PROC_KEEP_FD 3
 /* Directory of the running binary, from ctx. */
 char *proc_self_dir(TALLOC_CTX *ctx);

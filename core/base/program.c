@@ -11,7 +11,7 @@
 #include "core/base/proc.h"
 
 #define MAX_OPTIONS 16
-#define EXIT_USAGE 64
+#define EXIT_USAGE  64
 
 enum common { OPT_CONFIG = 1000, OPT_DUMP, OPT_VERSION, OPT_HELP };
 
@@ -47,7 +47,8 @@ static void fill_table(const struct program *p, struct option *table)
 	for (size_t i = 0; i < p->n_options; i++)
 		table[ARRAY_SIZE(common) + i] = (struct option){
 			.name = p->options[i].name,
-			.has_arg = p->options[i].argument ? required_argument : no_argument,
+			.has_arg =
+				p->options[i].argument ? required_argument : no_argument,
 			.val = (int)i,
 		};
 }
@@ -95,7 +96,8 @@ int program_start(TALLOC_CTX *ctx, const struct program *p, int argc, char **arg
 			argv[optind]);
 		return EXIT_USAGE;
 	}
-	if (config_load(ctx, path && *path ? path : PROGRAM_DEFAULT_CONFIG, config, &err) < 0)
+	if (config_load(ctx, path && *path ? path : PROGRAM_DEFAULT_CONFIG, config,
+			&err) < 0)
 		return program_fail("config.refused", &err);
 	log_init(p->name, (*config)->log_level);
 	if (dump) {

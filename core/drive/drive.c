@@ -56,14 +56,16 @@ int drive_reload(struct drive *d, struct sb_err *err)
 	return 0;
 }
 
-/* Storage was lost: the engine goes on while we look for it, until the watchdog says no. */
+/* Storage was lost: the engine goes on while we look for it, until the watchdog says no.
+ */
 static enum step reconnect(struct drive *d, struct db **db)
 {
 	struct db *fresh;
 	struct sb_err err;
 
 	for (;;) {
-		if (heartbeat_check(d->heartbeat) != HEARTBEAT_OK || proc_stop_requested() > 0)
+		if (heartbeat_check(d->heartbeat) != HEARTBEAT_OK ||
+		    proc_stop_requested() > 0)
 			return STEP_UNCERTAIN;
 		if (storage_connect(talloc_parent(*db), d->config, &fresh, &err) == 0) {
 			talloc_free(*db);
@@ -92,7 +94,8 @@ static int load_context(struct drive *d, char **reason, struct sb_err *err)
 	if (rc < 0)
 		return -1;
 	if (rc == 0)
-		return sb_err(err, SB_ESTORAGE, "%s is not in storage.", d->lease.apply_id);
+		return sb_err(err, SB_ESTORAGE, "%s is not in storage.",
+			      d->lease.apply_id);
 	d->database = apply->database;
 	d->environment = apply->environment;
 	d->volume = apply->volume;
@@ -102,13 +105,15 @@ static int load_context(struct drive *d, char **reason, struct sb_err *err)
 	d->env = database ? config_environment(database, apply->environment) : NULL;
 	d->engine = engine_by_name(apply->engine);
 	if (!d->env || !d->engine) {
-		*reason = mem_printf(d->ctx,
-				     "There is no route for database '%s' in '%s' with engine '%s' "
-				     "in this host's configuration any more; plan again.",
-				     apply->database, apply->environment, apply->engine);
+		*reason = mem_printf(
+			d->ctx,
+			"There is no route for database '%s' in '%s' with engine '%s' "
+			"in this host's configuration any more; plan again.",
+			apply->database, apply->environment, apply->engine);
 		return 1;
 	}
-	if (json_parse(d->ctx, apply->options, strlen(apply->options), &options, err) < 0 ||
+	if (json_parse(d->ctx, apply->options, strlen(apply->options), &options, err) <
+		    0 ||
 	    options_parse(d->ctx, options, &d->options, err) < 0) {
 		*reason = mem_printf(d->ctx, "Its options cannot be read: %s", err->msg);
 		return 1;
@@ -121,8 +126,9 @@ static int load_context(struct drive *d, char **reason, struct sb_err *err)
 	return 0;
 }
 
-/* Tasks that failed wait again, and the operation is running. Those that a dead driver left
- * running are requeued when the target's locks prove that they have ended (drive_begin). */
+/* Tasks that failed wait again, and the operation is running. Those that a dead driver
+ * left running are requeued when the target's locks prove that they have ended
+ * (drive_begin). */
 static enum step requeue(struct drive *d)
 {
 	struct projection p = { .forced = -1 };
@@ -135,7 +141,8 @@ static enum step requeue(struct drive *d)
 		return drive_step_of(d, &err, "requeueing tasks");
 	for (size_t i = 0; rc == 0 && i < d->n_tasks; i++)
 		if (d->tasks[i].state == STATE_FAILED_RETRYABLE)
-			rc = task_move(&tx, &d->tasks[i], EVENT_RETRY, STATE_PENDING, NULL, &err);
+			rc = task_move(&tx, &d->tasks[i], EVENT_RETRY, STATE_PENDING,
+				       NULL, &err);
 	if (rc < 0) {
 		lease_tx_rollback(&tx);
 		return drive_step_of(d, &err, "requeueing tasks");
@@ -151,7 +158,8 @@ static enum step give_up(struct drive *d)
 	struct sb_err err;
 
 	if (drive_left_running(d) && drive_quiesce(d, &err) < 0) {
-		log_err(LOG_WARN, "drive.quiesce", &err, "the target may still be at work");
+		log_err(LOG_WARN, "drive.quiesce", &err,
+			"the target may still be at work");
 		if (err_class(err.code) == ERR_LEASE || err.code == SB_ESTORAGE)
 			return drive_step_of(d, &err, "giving up");
 	}
@@ -188,7 +196,8 @@ static enum step prepare(struct drive *d, const struct claim *claim)
 	return claim->attempt > RETRY_BUDGET ? give_up(d) : requeue(d);
 }
 
-/* SIGTERM: halt, write what was finished, give the claim back without spending an attempt. */
+/* SIGTERM: halt, write what was finished, give the claim back without spending an
+ * attempt. */
 static enum step hand_back(struct drive *d)
 {
 	bool ours = d->run != NULL;
@@ -196,7 +205,8 @@ static enum step hand_back(struct drive *d)
 	struct sb_err err;
 
 	log_info("drive.hand_back", "asked to end");
-	/* What a dead driver left running is not ours to end: the successor waits for it too. */
+	/* What a dead driver left running is not ours to end: the successor waits for it
+	 * too. */
 	if (ours && drive_halt(d, &err) < 0)
 		return drive_step_of(d, &err, "halting the engine");
 	drive_close_engine(d);

@@ -16,7 +16,8 @@
 
 enum drive_result {
 	DRIVE_SETTLED,	 /* the row says what comes next; the claim is given back */
-	DRIVE_UNCERTAIN, /* outcome unknown: nothing recorded, the claim is left to expire */
+	DRIVE_UNCERTAIN, /* outcome unknown: nothing recorded, the claim is left to expire
+			  */
 	DRIVE_LOST,	 /* somebody else owns it */
 	DRIVE_HANDED_BACK, /* asked to end: claim given back, due now */
 };

@@ -43,8 +43,8 @@ struct drive {
 	const struct engine *engine;
 	bool grouped; /* all tasks in one engine call */
 
-	/* The engine at work. run is NULL when none is open; active are the tasks of the last
-	 * start, as indexes into tasks. */
+	/* The engine at work. run is NULL when none is open; active are the tasks of the
+	 * last start, as indexes into tasks. */
 	struct engine_run *run;
 	TALLOC_CTX *run_ctx;
 	struct engine_task *engine_tasks;
@@ -55,13 +55,15 @@ struct drive {
 	int64_t poll_ms; /* between looks at the engine */
 };
 
-/* ---- drive.c ------------------------------------------------------------------------ */
+/* ---- drive.c ------------------------------------------------------------------------
+ */
 /* What an error of a storage or engine call means for the loop; logs it. */
 enum step drive_step_of(struct drive *d, const struct sb_err *err, const char *doing);
 int drive_reload(struct drive *d, struct sb_err *err) MUST_CHECK;
 bool task_open(const struct task *t); /* not settled */
 
-/* ---- work.c: the engine's side ------------------------------------------------------- */
+/* ---- work.c: the engine's side -------------------------------------------------------
+ */
 /* A task was handed to an engine, and its end was not observed. */
 bool drive_left_running(const struct drive *d);
 /* A dead driver's statement may still be running on the target: end it and write what it
@@ -69,33 +71,36 @@ bool drive_left_running(const struct drive *d);
 int drive_quiesce(struct drive *d, struct sb_err *err) MUST_CHECK;
 enum step drive_begin(struct drive *d);	  /* nothing started: what is next? */
 enum step drive_observe(struct drive *d); /* something started: how far is it? */
-/* Halt the engine, or what a dead driver left running, and write what was finished. 0, or -1 when
- * the target may still be at work. */
+/* Halt the engine, or what a dead driver left running, and write what was finished. 0, or
+ * -1 when the target may still be at work. */
 int drive_halt(struct drive *d, struct sb_err *err) MUST_CHECK;
 void drive_close_engine(struct drive *d);
 /* The target could not be opened or read: record a retry or a failure by its class. */
 enum step drive_target_failed(struct drive *d, const struct sb_err *why);
 
-/* ---- requests.c: obeying operators ------------------------------------------------------ */
+/* ---- requests.c: obeying operators
+ * ------------------------------------------------------ */
 enum step drive_obey(struct drive *d);
 /* A start request on a stopped operation, before anything else. */
 enum step drive_restart(struct drive *d);
 
-/* ---- replan.c -------------------------------------------------------------------------- */
-/* What is left of each open task, from the live schema: needed[i] is 1 (its statement is still
- * exactly what is missing), 0 (the target has it), -1 (drifted, see reason). */
+/* ---- replan.c
+ * -------------------------------------------------------------------------- */
+/* What is left of each open task, from the live schema: needed[i] is 1 (its statement is
+ * still exactly what is missing), 0 (the target has it), -1 (drifted, see reason). */
 struct replan {
 	int *needed;
 	char **reason;
 };
-int drive_replan(TALLOC_CTX *ctx, struct drive *d, struct replan *out, struct sb_err *err)
-	MUST_CHECK;
+int drive_replan(TALLOC_CTX *ctx, struct drive *d, struct replan *out,
+		 struct sb_err *err) MUST_CHECK;
 
-/* ---- settle.c: writing outcomes ----------------------------------------------------------- */
-/* Inside a lease transaction: end the pending requests the way that a state at rest (settled
- * or stopped) demands. */
-int settle_requests(struct drive *d, struct lease_tx *tx, enum state state, struct sb_err *err)
-	MUST_CHECK;
+/* ---- settle.c: writing outcomes
+ * ----------------------------------------------------------- */
+/* Inside a lease transaction: end the pending requests the way that a state at rest
+ * (settled or stopped) demands. */
+int settle_requests(struct drive *d, struct lease_tx *tx, enum state state,
+		    struct sb_err *err) MUST_CHECK;
 /* Project, end requests when the operation comes to rest, commit. */
 int settle_commit(struct drive *d, struct lease_tx *tx, const struct projection *p,
 		  enum state *state, struct sb_err *err) MUST_CHECK;
@@ -108,8 +113,9 @@ int settle_all(struct drive *d, enum state_event event, const char *message,
 /* One task failed: retryable, or for good (then the later ones are cancelled). */
 int settle_task_failure(struct drive *d, struct task *t, const struct sb_err *why,
 			struct sb_err *err) MUST_CHECK;
-/* Try again later: the target cannot be reached. Tasks stay as they are, because a running one
- * may really be running. */
-int settle_retry(struct drive *d, const struct sb_err *why, struct sb_err *err) MUST_CHECK;
+/* Try again later: the target cannot be reached. Tasks stay as they are, because a
+ * running one may really be running. */
+int settle_retry(struct drive *d, const struct sb_err *why,
+		 struct sb_err *err) MUST_CHECK;
 
 #endif

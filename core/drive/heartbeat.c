@@ -99,9 +99,10 @@ static void *run(void *arg)
 		log_err(LOG_WARN, "heartbeat.failed", &err, "no heartbeat for %lld s",
 			(long long)((clock_ms() - h->last_beat_ms) / 1000));
 		if (clock_ms() - h->last_beat_ms >= SELF_FENCE_SECONDS * 1000) {
-			log_error("heartbeat.fenced",
-				  "no heartbeat for %d s: halting before the lease expires",
-				  SELF_FENCE_SECONDS);
+			log_error(
+				"heartbeat.fenced",
+				"no heartbeat for %d s: halting before the lease expires",
+				SELF_FENCE_SECONDS);
 			give_up(h, HEARTBEAT_FENCED);
 			break;
 		}
@@ -112,7 +113,8 @@ static void *run(void *arg)
 	return NULL;
 }
 
-struct heartbeat *heartbeat_start(const struct db_params *storage, const struct lease *lease)
+struct heartbeat *heartbeat_start(const struct db_params *storage,
+				  const struct lease *lease)
 {
 	struct heartbeat *h = mem_new(NULL, struct heartbeat);
 	pthread_condattr_t attr;
@@ -142,7 +144,8 @@ enum heartbeat_state heartbeat_check(struct heartbeat *h)
 	return state;
 }
 
-void heartbeat_guard(struct heartbeat *h, const struct engine *engine, struct engine_run *r)
+void heartbeat_guard(struct heartbeat *h, const struct engine *engine,
+		     struct engine_run *r)
 {
 	pthread_mutex_lock(&h->mutex);
 	h->engine = engine;

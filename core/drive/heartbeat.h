@@ -1,10 +1,10 @@
 /*
  * heartbeat.h - a thread that keeps a lease alive, and the watchdog that gives it up.
  *
- * Started by the drive right after the claim. It beats on a connection of its own, so that a
- * slow statement of the drive does not cost the lease. When the lease is lost, or no beat has
- * succeeded for SELF_FENCE_SECONDS by the monotonic clock (before anybody else may claim), it
- * fences the engine itself and says so.
+ * Started by the drive right after the claim. It beats on a connection of its own, so
+ * that a slow statement of the drive does not cost the lease. When the lease is lost, or
+ * no beat has succeeded for SELF_FENCE_SECONDS by the monotonic clock (before anybody
+ * else may claim), it fences the engine itself and says so.
  *
  * Must never: share the drive's connection or memory context.
  */
@@ -24,11 +24,13 @@ enum heartbeat_state {
 };
 
 /* Never fails; ends with heartbeat_stop(). storage is copied. */
-struct heartbeat *heartbeat_start(const struct db_params *storage, const struct lease *lease);
+struct heartbeat *heartbeat_start(const struct db_params *storage,
+				  const struct lease *lease);
 enum heartbeat_state heartbeat_check(struct heartbeat *h);
-/* The engine to fence when the lease goes; NULL for none. After it returned, the run given
- * before is not touched any more. */
-void heartbeat_guard(struct heartbeat *h, const struct engine *engine, struct engine_run *run);
+/* The engine to fence when the lease goes; NULL for none. After it returned, the run
+ * given before is not touched any more. */
+void heartbeat_guard(struct heartbeat *h, const struct engine *engine,
+		     struct engine_run *run);
 void heartbeat_stop(struct heartbeat *h);
 
 #endif

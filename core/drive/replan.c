@@ -1,9 +1,9 @@
 /*
  * replan.c - what is still to be done: the plan's files against the live schema of now.
  *
- * Called immediately before the engine is (SEMANTICS E.2, E.3). A statement that the target
- * no longer lacks is done, whoever did it; one that would now read differently from what
- * was reviewed is refused.
+ * Called immediately before the engine is (SEMANTICS E.2, E.3). A statement that the
+ * target no longer lacks is done, whoever did it; one that would now read differently
+ * from what was reviewed is refused.
  */
 #include <string.h>
 
@@ -19,11 +19,12 @@ static int load_files(TALLOC_CTX *ctx, struct drive *d, const struct plan *plan,
 	struct json_object *root;
 	size_t i = 0;
 
-	if (json_parse(ctx, plan->schema_files, strlen(plan->schema_files), &root, err) < 0)
+	if (json_parse(ctx, plan->schema_files, strlen(plan->schema_files), &root, err) <
+	    0)
 		return sb_err_prefix(err, "The stored files of %s", plan->plan_id);
 	*n = (size_t)json_object_object_length(root);
 	*out = mem_array(ctx, struct schema_namespace, *n);
-	json_object_object_foreach(root, name, value) {
+	json_object_object_foreach (root, name, value) {
 		struct schema_namespace *ns = &(*out)[i++];
 		struct json_object *files;
 		struct schema_file *f;
@@ -31,16 +32,17 @@ static int load_files(TALLOC_CTX *ctx, struct drive *d, const struct plan *plan,
 		ns->name = name;
 		ns->schema = config_schema(d->env, name);
 		if (!ns->schema)
-			return sb_err(err, SB_EENGINE,
-				      "Namespace '%s' is not configured for %s/%s any more; plan "
-				      "again.",
-				      name, d->database, d->environment);
+			return sb_err(
+				err, SB_EENGINE,
+				"Namespace '%s' is not configured for %s/%s any more; plan "
+				"again.",
+				name, d->database, d->environment);
 		if (!json_object_object_get_ex(value, "files", &files))
 			continue;
 		f = mem_array(ctx, struct schema_file,
 			      (size_t)json_object_object_length(files));
 		ns->files = f;
-		json_object_object_foreach(files, file, sql) {
+		json_object_object_foreach (files, file, sql) {
 			f[ns->n_files].name = file;
 			f[ns->n_files++].sql = json_object_get_string(sql);
 		}
@@ -48,7 +50,8 @@ static int load_files(TALLOC_CTX *ctx, struct drive *d, const struct plan *plan,
 	return 0;
 }
 
-static const struct schema_change *find(const struct schema_plan *plan, const struct task *t)
+static const struct schema_change *find(const struct schema_plan *plan,
+					const struct task *t)
 {
 	for (size_t i = 0; i < plan->n_changes; i++)
 		if (strcmp(plan->changes[i].namespace, t->namespace) == 0 &&
@@ -73,7 +76,8 @@ int drive_replan(TALLOC_CTX *ctx, struct drive *d, struct replan *out, struct sb
 	    schema_plan(ctx, &d->env->db, namespaces, n, &options, &fresh, err) < 0)
 		return -1;
 	if (fresh->n_errors > 0)
-		return sb_err(err, SB_EENGINE, "The schema files cannot be planned now: %s",
+		return sb_err(err, SB_EENGINE,
+			      "The schema files cannot be planned now: %s",
 			      fresh->errors[0]);
 	out->needed = mem_array(ctx, int, d->n_tasks);
 	out->reason = mem_array(ctx, char *, d->n_tasks);

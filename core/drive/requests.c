@@ -1,8 +1,8 @@
 /*
  * requests.c - obeying operators: stop, cancel, start, volume, cutover (SEMANTICS D).
  *
- * Asked at every step. Stop and cancel come first and are looked at again right before the
- * engine is called. A request ends in the transaction of its effect.
+ * Asked at every step. Stop and cancel come first and are looked at again right before
+ * the engine is called. A request ends in the transaction of its effect.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,8 @@
 #include "core/base/log.h"
 #include "core/drive/drive_internal.h"
 
-/* Halt whatever runs, then move every open task; completion that could not be stopped wins. */
+/* Halt whatever runs, then move every open task; completion that could not be stopped
+ * wins. */
 static enum step halt_and_move(struct drive *d, const struct control_request *r,
 			       enum state_event event)
 {
@@ -22,7 +23,8 @@ static enum step halt_and_move(struct drive *d, const struct control_request *r,
 	log_info("drive.obey", "%s requested by %s", control_name(r->operation),
 		 r->requested_by);
 	if (drive_halt(d, &err) < 0) {
-		/* Not known to be halted: the request stays pending for the next attempt. */
+		/* Not known to be halted: the request stays pending for the next attempt.
+		 */
 		if (err_class(err.code) == ERR_RETRYABLE)
 			return drive_target_failed(d, &err);
 		return drive_step_of(d, &err, "halting the engine");
@@ -32,7 +34,8 @@ static enum step halt_and_move(struct drive *d, const struct control_request *r,
 	if (state_is_settled(d->op.state))
 		return STEP_SETTLED; /* completed before it could be halted */
 	message = mem_printf(d->loaded, "%s by %s",
-			     event == EVENT_STOP ? "Stopped" : "Cancelled", r->requested_by);
+			     event == EVENT_STOP ? "Stopped" : "Cancelled",
+			     r->requested_by);
 	if (settle_all(d, event, message, &err) < 0)
 		return drive_step_of(d, &err, "recording the request's effect");
 	/* Stopped, cancelled, or completed all the same: the requests ended with it. */
@@ -86,7 +89,8 @@ static int requested_volume(TALLOC_CTX *tmp, const struct control_request *r)
 }
 
 /* Requests that change how the work goes on, not whether. */
-static enum step obey_forward(TALLOC_CTX *tmp, struct drive *d, const struct control_request *r)
+static enum step obey_forward(TALLOC_CTX *tmp, struct drive *d,
+			      const struct control_request *r)
 {
 	struct sb_err err;
 
@@ -132,9 +136,9 @@ enum step drive_obey(struct drive *d)
 			step = halt_and_move(d, &requests[i], EVENT_CANCEL);
 			break;
 		case CONTROL_STOP:
-			step = d->op.state == STATE_STOPPED ?
-				       rest(d) :
-				       halt_and_move(d, &requests[i], EVENT_STOP);
+			step = d->op.state == STATE_STOPPED
+				       ? rest(d)
+				       : halt_and_move(d, &requests[i], EVENT_STOP);
 			break;
 		case CONTROL_START:
 		case CONTROL_CUTOVER:
@@ -185,9 +189,10 @@ enum step drive_restart(struct drive *d)
 		goto out;
 	}
 	/* Another apply has become active for the same database and environment. */
-	step = finish_one(d, start,
-			  "Another apply is active for this database and environment; wait for it "
-			  "or end it, then start this one again.");
+	step = finish_one(
+		d, start,
+		"Another apply is active for this database and environment; wait for it "
+		"or end it, then start this one again.");
 	if (drive_reload(d, &err) < 0)
 		step = drive_step_of(d, &err, "reading the operation");
 	if (step == STEP_CONTINUE)

@@ -48,7 +48,8 @@ static int request_ends(enum control control, enum state state, const char **fai
 	BUG("no such control");
 }
 
-int settle_requests(struct drive *d, struct lease_tx *tx, enum state state, struct sb_err *err)
+int settle_requests(struct drive *d, struct lease_tx *tx, enum state state,
+		    struct sb_err *err)
 {
 	TALLOC_CTX *tmp = mem_ctx(d->ctx, "requests");
 	struct control_request *requests;
@@ -104,7 +105,8 @@ static int move_open(struct drive *d, struct lease_tx *tx, enum state_event even
 		if (to < 0)
 			continue; /* already where the event leads, or not concerned */
 		if (task_move(tx, t, e, (enum state)to,
-			      e == EVENT_FAIL || e == EVENT_EXPIRE ? error : NULL, err) < 0)
+			      e == EVENT_FAIL || e == EVENT_EXPIRE ? error : NULL,
+			      err) < 0)
 			return -1;
 	}
 	return 0;
@@ -158,8 +160,8 @@ int settle_task_failure(struct drive *d, struct task *t, const struct sb_err *wh
 
 	if (lease_tx_begin(d->db, &d->lease, &tx, err) < 0)
 		return -1;
-	rc = task_move(&tx, t, event, retry ? STATE_FAILED_RETRYABLE : STATE_FAILED, why->msg,
-		       err);
+	rc = task_move(&tx, t, event, retry ? STATE_FAILED_RETRYABLE : STATE_FAILED,
+		       why->msg, err);
 	for (size_t i = 0; rc == 0 && !retry && i < d->n_tasks; i++)
 		if (task_open(&d->tasks[i]))
 			rc = task_move(&tx, &d->tasks[i], EVENT_CANCEL, STATE_CANCELLED,
@@ -196,13 +198,14 @@ int drive_expire(TALLOC_CTX *ctx, struct db *db, const struct lease *lease, bool
 
 	if (drive_reload(&d, err) < 0)
 		goto out;
-	snprintf(reason, sizeof(reason), "%s: %s%s",
-		 too_old ? "Gave up: its last failure is more than a day old" :
-			   "Gave up: no retry is left. The last failure",
-		 d.op.error_message ? d.op.error_message : "its drivers kept dying.",
-		 drive_left_running(&d) ?
-			 " A statement may still be running on the target; plan again to see." :
-			 "");
+	snprintf(
+		reason, sizeof(reason), "%s: %s%s",
+		too_old ? "Gave up: its last failure is more than a day old"
+			: "Gave up: no retry is left. The last failure",
+		d.op.error_message ? d.op.error_message : "its drivers kept dying.",
+		drive_left_running(&d)
+			? " A statement may still be running on the target; plan again to see."
+			: "");
 	p.error_message = reason;
 	if (lease_tx_begin(db, lease, &tx, err) < 0)
 		goto out;

@@ -1,9 +1,9 @@
 /*
  * work.c - the engine's side of a drive: open, confirm, start, observe, halt.
  *
- * Called by the loop in drive.c. Order matters here and is DESIGN.md 4's: the target's locks
- * first, then the re-plan, then one more look at stop and cancel, then a lease transaction
- * that marks the tasks as running, then the engine.
+ * Called by the loop in drive.c. Order matters here and is DESIGN.md 4's: the target's
+ * locks first, then the re-plan, then one more look at stop and cancel, then a lease
+ * transaction that marks the tasks as running, then the engine.
  */
 #include <stdio.h>
 #include <string.h>
@@ -12,12 +12,14 @@
 #include "core/base/log.h"
 #include "core/drive/drive_internal.h"
 
-#define BUSY_WAIT_MS 500
-#define POLL_FIRST_MS 5 /* doubled at every look … */
-#define POLL_MS 200 /* … up to this */
-#define START_NEEDS_MS 20000 /* lease time that must be left when the engine is called */
+#define BUSY_WAIT_MS  500
+#define POLL_FIRST_MS 5 /* doubled at every look, up to the next */
+#define POLL_MS	      200
+/* Lease time that must be left when the engine is called. */
+#define START_NEEDS_MS 20000
 
-/* ---- opening ------------------------------------------------------------------------------ */
+/* ---- opening
+ * ------------------------------------------------------------------------------ */
 
 static void fill_engine_task(struct drive *d, const struct task *t, struct engine_task *e)
 {
@@ -43,15 +45,18 @@ static int open_engine(struct drive *d, bool evict, struct sb_err *err)
 		.target = &d->env->db,
 		.apply_id = d->lease.apply_id,
 		.lease_token = d->lease.token,
-		.options = { .defer_cutover = d->options.defer_cutover, .volume = d->volume },
+		.options = { .defer_cutover = d->options.defer_cutover,
+			     .volume = d->volume },
 		.evict = evict,
 	};
 	struct engine_task *tasks;
 	int algorithm = ENGINE_ALGORITHM_AUTO;
 	size_t n = 0;
 
-	if (d->options.algorithm && engine_algorithm_parse(d->options.algorithm, &algorithm) < 0)
-		return sb_err(err, SB_EENGINE, "Unknown algorithm '%s'.", d->options.algorithm);
+	if (d->options.algorithm &&
+	    engine_algorithm_parse(d->options.algorithm, &algorithm) < 0)
+		return sb_err(err, SB_EENGINE, "Unknown algorithm '%s'.",
+			      d->options.algorithm);
 	request.options.algorithm = (enum engine_algorithm)algorithm;
 	d->run_ctx = mem_ctx(d->ctx, "engine run");
 	tasks = mem_array(d->run_ctx, struct engine_task, d->n_tasks);
@@ -61,9 +66,10 @@ static int open_engine(struct drive *d, bool evict, struct sb_err *err)
 		fill_engine_task(d, &d->tasks[i], &tasks[n]);
 		if (!tasks[n].schema) {
 			drive_close_engine(d);
-			return sb_err(err, SB_EENGINE,
-				      "Namespace '%s' is not configured for %s/%s any more.",
-				      d->tasks[i].namespace, d->database, d->environment);
+			return sb_err(
+				err, SB_EENGINE,
+				"Namespace '%s' is not configured for %s/%s any more.",
+				d->tasks[i].namespace, d->database, d->environment);
 		}
 		n++;
 	}
@@ -90,7 +96,8 @@ void drive_close_engine(struct drive *d)
 	d->active = NULL;
 }
 
-/* ---- starting ----------------------------------------------------------------------------- */
+/* ---- starting
+ * ----------------------------------------------------------------------------- */
 
 /* Settle what the target has already and what has drifted. 1 = something was settled. */
 static int apply_replan(struct drive *d, const struct replan *plan, struct sb_err *err)
@@ -104,8 +111,9 @@ static int apply_replan(struct drive *d, const struct replan *plan, struct sb_er
 		if (!task_open(&d->tasks[i]) || plan->needed[i] > 0)
 			continue;
 		if (plan->needed[i] < 0)
-			return settle_failed(d, "engine_error", plan->reason[i], err) < 0 ? -1 :
-											    1;
+			return settle_failed(d, "engine_error", plan->reason[i], err) < 0
+				       ? -1
+				       : 1;
 		any = true;
 	}
 	if (!any)
@@ -114,7 +122,8 @@ static int apply_replan(struct drive *d, const struct replan *plan, struct sb_er
 		return -1;
 	for (size_t i = 0; i < d->n_tasks; i++)
 		if (task_open(&d->tasks[i]) && plan->needed[i] == 0 &&
-		    task_move(&tx, &d->tasks[i], EVENT_FINISH, STATE_COMPLETED, NULL, err) < 0) {
+		    task_move(&tx, &d->tasks[i], EVENT_FINISH, STATE_COMPLETED, NULL,
+			      err) < 0) {
 			lease_tx_rollback(&tx);
 			return -1;
 		}
@@ -153,8 +162,8 @@ static int mark_running(struct drive *d, struct sb_err *err)
 	if (lease_tx_begin(d->db, &d->lease, &tx, err) < 0)
 		return -1;
 	for (size_t i = 0; i < d->n_active; i++)
-		if (task_move(&tx, &d->tasks[d->active[i]], EVENT_START, STATE_RUNNING, NULL,
-			      err) < 0) {
+		if (task_move(&tx, &d->tasks[d->active[i]], EVENT_START, STATE_RUNNING,
+			      NULL, err) < 0) {
 			lease_tx_rollback(&tx);
 			return -1;
 		}
@@ -228,7 +237,8 @@ enum step drive_begin(struct drive *d)
 			return drive_target_failed(d, &err);
 		/* Our dead predecessor's statement, as a rule: it will end. */
 		if (!d->busy_logged)
-			log_err(LOG_INFO, "drive.busy", &err, "waiting for the target's lock");
+			log_err(LOG_INFO, "drive.busy", &err,
+				"waiting for the target's lock");
 		d->busy_logged = true;
 		d->wait_ms = BUSY_WAIT_MS;
 		return STEP_CONTINUE;
@@ -240,8 +250,9 @@ enum step drive_begin(struct drive *d)
 	tmp = mem_ctx(d->ctx, "replan");
 	rc = drive_replan(tmp, d, &plan, &err);
 	if (rc < 0) {
-		step = err.code == SB_ESTORAGE ? drive_step_of(d, &err, "reading the plan") :
-						 drive_target_failed(d, &err);
+		step = err.code == SB_ESTORAGE
+			       ? drive_step_of(d, &err, "reading the plan")
+			       : drive_target_failed(d, &err);
 		goto out;
 	}
 	rc = apply_replan(d, &plan, &err);
@@ -263,7 +274,8 @@ out:
 	return step;
 }
 
-/* ---- observing ---------------------------------------------------------------------------- */
+/* ---- observing
+ * ---------------------------------------------------------------------------- */
 
 static enum state state_of(enum engine_task_state s)
 {
@@ -290,7 +302,8 @@ static enum state state_of(enum engine_task_state s)
 }
 
 /* Copy the counters; true when anything a user sees has changed. */
-static bool take_progress(struct drive *d, struct task *t, const struct engine_progress *p)
+static bool take_progress(struct drive *d, struct task *t,
+			  const struct engine_progress *p)
 {
 	bool same = t->rows_copied == p->rows_copied && t->rows_total == p->rows_total &&
 		    t->percent == p->percent && t->eta_seconds == p->eta_seconds &&
@@ -352,10 +365,11 @@ static int write_progress(struct drive *d, const struct engine_progress *progres
 	if (lease_tx_begin(d->db, &d->lease, &tx, err) < 0)
 		return -1;
 	for (size_t i = 0; i < d->n_active; i++)
-		if (write_task(d, &tx, &d->tasks[d->active[i]], &progress[i], &changed, err) < 0)
+		if (write_task(d, &tx, &d->tasks[d->active[i]], &progress[i], &changed,
+			       err) < 0)
 			goto rollback;
-	if (engine_state && (!d->op.engine_state ||
-			     strcmp(engine_state, d->op.engine_state) != 0)) {
+	if (engine_state &&
+	    (!d->op.engine_state || strcmp(engine_state, d->op.engine_state) != 0)) {
 		if (operation_save_engine_state(&tx, engine_state, err) < 0)
 			goto rollback;
 		d->op.engine_state = mem_strdup(d->loaded, engine_state);
@@ -417,8 +431,8 @@ enum step drive_observe(struct drive *d)
 		if (progress[i].state == ENGINE_TASK_STOPPED) {
 			/* Nobody of ours stopped it: somebody killed the statement. */
 			sb_err(&err, SB_ERETRY,
-				      "The statement on %s.%s was killed on the server.",
-				      t->namespace, t->table);
+			       "The statement on %s.%s was killed on the server.",
+			       t->namespace, t->table);
 			return failed(d, t, &err);
 		}
 		open |= task_open(t);

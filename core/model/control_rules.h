@@ -1,5 +1,6 @@
 /*
- * control_rules.h - which state allows which request: a table, and the words for a refusal.
+ * control_rules.h - which state allows which request: a table, and the words for a
+ * refusal.
  *
  * Asked by control_submit() under the apply's row lock, and by the driver before it acts.
  * Pure.
@@ -16,8 +17,8 @@ enum control_verdict {
 };
 
 /* pending_stop, pending_cancel: such a request waits; both outrank everything else. */
-enum control_verdict control_judge(enum control control, enum state state, bool pending_stop,
-				   bool pending_cancel, unsigned engine_caps,
-				   struct sb_err *err);
+enum control_verdict control_judge(enum control control, enum state state,
+				   bool pending_stop, bool pending_cancel,
+				   unsigned engine_caps, struct sb_err *err);
 
 #endif

@@ -16,18 +16,18 @@
 
 /* Lease and retry numbers (DESIGN.md 3 and 4; SEMANTICS B.8, C.1). */
 enum {
-	LEASE_SECONDS = 60,	  /* a claim is valid this long after each heartbeat */
+	LEASE_SECONDS = 60, /* a claim is valid this long after each heartbeat */
 	HEARTBEAT_SECONDS = 10,
-	SELF_FENCE_SECONDS = 45,  /* without a heartbeat the driver halts its engine */
-	RETRY_BUDGET = 10,	  /* attempts beyond the first */
+	SELF_FENCE_SECONDS = 45, /* without a heartbeat the driver halts its engine */
+	RETRY_BUDGET = 10,	 /* attempts beyond the first */
 	RETRY_WINDOW_SECONDS = 24 * 60 * 60,
-	DEATHS_FREE = 3,	  /* driver deaths in a row that cost no attempt */
+	DEATHS_FREE = 3, /* driver deaths in a row that cost no attempt */
 };
 /* Seconds until the attempt after `attempt` (0 = the first run failed). */
 int retry_backoff_seconds(int attempt);
 
-#define VOLUME_MIN 1
-#define VOLUME_MAX 11
+#define VOLUME_MIN     1
+#define VOLUME_MAX     11
 #define VOLUME_DEFAULT 3
 
 struct plan {
@@ -35,9 +35,9 @@ struct plan {
 	char *plan_id; /* public identifier, "plan-…" */
 	char *database, *database_type, *environment, *deployment, *target, *engine;
 	char *repository, *head_sha;
-	int64_t pull_request;  /* 0 = none */
-	char *schema_files;    /* JSON as requested: {ns:{files:{name:sql}}} */
-	char *plan_data;       /* JSON: changes, lint_violations, errors, originals */
+	int64_t pull_request; /* 0 = none */
+	char *schema_files;   /* JSON as requested: {ns:{files:{name:sql}}} */
+	char *plan_data;      /* JSON: changes, lint_violations, errors, originals */
 	int n_changes, n_errors;
 	char *created_at;
 };
@@ -80,8 +80,8 @@ struct operation {
 	char *deployment, *target;
 	enum state state;
 	char *error_code, *error_message;
-	int attempt; /* recovery attempts used */
-	int deaths;  /* drivers lost in a row without progress */
+	int attempt;	    /* recovery attempts used */
+	int deaths;	    /* drivers lost in a row without progress */
 	char *engine_state; /* opaque, from engine poll; NULL = none */
 	uint64_t lease_token;
 	char *lease_owner; /* NULL = handed back properly */
@@ -107,17 +107,17 @@ struct task {
 };
 
 /*      name         wire          what the request is about                       */
-#define CONTROLS(X)                                                                      \
-	X(STOP, "stop")                                                                  \
-	X(CANCEL, "cancel")                                                              \
-	X(START, "start")                                                                \
-	X(CUTOVER, "cutover")                                                            \
+#define CONTROLS(X)           \
+	X(STOP, "stop")       \
+	X(CANCEL, "cancel")   \
+	X(START, "start")     \
+	X(CUTOVER, "cutover") \
 	X(VOLUME, "volume")
 enum control {
 #define X(name, wire) CONTROL_##name,
 	CONTROLS(X)
 #undef X
-	CONTROL_COUNT
+		CONTROL_COUNT
 };
 const char *control_name(enum control c);
 int control_parse(const char *name, int *control);

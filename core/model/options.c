@@ -22,8 +22,10 @@ static const struct option {
 	size_t offset;
 	const char *allowed; /* for the refusal */
 } options[] = {
-#define OPTION(key, type, min, max, allowed)                                             \
-	{ #key, type, min, max, offsetof(struct apply_options, key), allowed }
+#define OPTION(key, type, min, max, allowed)                                       \
+	{                                                                          \
+#key, type, min, max, offsetof(struct apply_options, key), allowed \
+	}
 	OPTION(allow_unsafe, OPTION_BOOL, 0, 0, "true or false"),
 	OPTION(defer_cutover, OPTION_BOOL, 0, 0, "true or false"),
 	OPTION(defer_deploy, OPTION_BOOL, 0, 0, "true or false"),
@@ -78,25 +80,28 @@ int options_parse(TALLOC_CTX *ctx, struct json_object *map, struct apply_options
 	*out = (struct apply_options){ 0 };
 	if (!map)
 		return 0;
-	json_object_object_foreach(map, key, value)
-	{
+	json_object_object_foreach (map, key, value) {
 		const struct option *o = NULL;
 
 		for (size_t i = 0; i < ARRAY_SIZE(options) && !o; i++)
 			if (strcmp(options[i].key, key) == 0)
 				o = &options[i];
 		if (!o)
-			return sb_err(err, SB_EINVALID,
-				      "Unknown option '%.100s'; remove it or check its spelling.",
-				      key);
+			return sb_err(
+				err, SB_EINVALID,
+				"Unknown option '%.100s'; remove it or check its spelling.",
+				key);
 		if (!json_object_is_type(value, json_type_string))
+			return sb_err(
+				err, SB_EINVALID,
+				"Option '%s' must be a string (options are strings on the "
+				"wire, e.g. \"true\").",
+				key);
+		if (set(ctx, o, json_object_get_string(value), (char *)out + o->offset) <
+		    0)
 			return sb_err(err, SB_EINVALID,
-				      "Option '%s' must be a string (options are strings on the "
-				      "wire, e.g. \"true\").",
-				      key);
-		if (set(ctx, o, json_object_get_string(value), (char *)out + o->offset) < 0)
-			return sb_err(err, SB_EINVALID, "Option '%s' must be %s, not '%.100s'.",
-				      key, o->allowed, json_object_get_string(value));
+				      "Option '%s' must be %s, not '%.100s'.", key,
+				      o->allowed, json_object_get_string(value));
 	}
 	return 0;
 }

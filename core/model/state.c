@@ -13,7 +13,7 @@ struct state_row {
 	int rank;
 };
 static const struct state_row states[STATE_COUNT] = {
-#define STATE(name, wire, class, rank, label)                                            \
+#define STATE(name, wire, class, rank, label) \
 	[STATE_##name] = { wire, label, CLASS_##class, rank },
 #define EVENT(name)
 #define EDGE(from, event, to)
@@ -42,7 +42,7 @@ struct edge {
 static const struct edge edges[] = {
 #define STATE(name, wire, class, rank, label)
 #define EVENT(name)
-#define EDGE(from, event, to) { false, STATE_##from, EVENT_##event, STATE_##to },
+#define EDGE(from, event, to)	    { false, STATE_##from, EVENT_##event, STATE_##to },
 #define EDGE_FROM_ACTIVE(event, to) { true, STATE_PENDING, EVENT_##event, STATE_##to },
 #include "core/model/state.def"
 #undef STATE
@@ -121,7 +121,8 @@ int state_next(enum state from, enum state_event event)
 	return -1;
 }
 
-/* ---- derivation: SEMANTICS B.3, first match wins ---------------------------------------- */
+/* ---- derivation: SEMANTICS B.3, first match wins
+ * ---------------------------------------- */
 
 static bool any(const enum state *s, size_t n, enum state wanted)
 {
@@ -143,7 +144,8 @@ static bool all_of(const enum state *s, size_t n, enum state a, enum state b)
 static bool any_before_cutover(const enum state *s, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (states[s[i]].rank >= 0 && states[s[i]].rank < states[STATE_WAITING_FOR_CUTOVER].rank)
+		if (states[s[i]].rank >= 0 &&
+		    states[s[i]].rank < states[STATE_WAITING_FOR_CUTOVER].rank)
 			return true;
 	return false;
 }
@@ -157,10 +159,14 @@ enum state state_derive(const enum state *s, size_t n, bool begun)
 	};
 	/* Setup states and later phases, the furthest behind first. */
 	static const enum state behind[] = {
-		STATE_PREPARING_BRANCH,		 STATE_APPLYING_BRANCH_CHANGES,
-		STATE_VALIDATING_BRANCH,	 STATE_CREATING_DEPLOY_REQUEST,
-		STATE_VALIDATING_DEPLOY_REQUEST, STATE_WAITING_FOR_DEPLOY,
-		STATE_CATCHING_UP,		 STATE_CHECKSUMMING,
+		STATE_PREPARING_BRANCH,
+		STATE_APPLYING_BRANCH_CHANGES,
+		STATE_VALIDATING_BRANCH,
+		STATE_CREATING_DEPLOY_REQUEST,
+		STATE_VALIDATING_DEPLOY_REQUEST,
+		STATE_WAITING_FOR_DEPLOY,
+		STATE_CATCHING_UP,
+		STATE_CHECKSUMMING,
 		STATE_POST_CHECKSUM,
 	};
 

@@ -19,7 +19,13 @@ enum state {
 	STATE_COUNT
 };
 
-enum state_class { CLASS_WAITING, CLASS_ACTIVE, CLASS_RETRYABLE, CLASS_STOPPED, CLASS_SETTLED };
+enum state_class {
+	CLASS_WAITING,
+	CLASS_ACTIVE,
+	CLASS_RETRYABLE,
+	CLASS_STOPPED,
+	CLASS_SETTLED
+};
 
 enum state_event {
 #define STATE(name, wire, class, rank, label)

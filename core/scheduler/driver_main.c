@@ -1,11 +1,12 @@
 /*
  * driver_main.c - schemabot-driver: claim one due operation after the other and drive it.
  *
- * Started by the scheduler in a session of its own, with its locked slot file as fd 3; may be
- * started by hand without one. Ends when nothing is due, when a lease is lost, or when asked to.
+ * Started by the scheduler in a session of its own, with its locked slot file as fd 3;
+ * may be started by hand without one. Ends when nothing is due, when a lease is lost, or
+ * when asked to.
  *
- * Must never: drive without a claim, or go on to another operation after an uncertain end (the
- * slot must come free so that the scheduler can hand the claim back).
+ * Must never: drive without a claim, or go on to another operation after an uncertain end
+ * (the slot must come free so that the scheduler can hand the claim back).
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -65,8 +66,8 @@ int main(int argc, char **argv)
 {
 	bool has_slot = false;
 	const struct program_option options[] = {
-		{ "slot", NULL, "fd 3 is a locked slot file (the scheduler says so)", &has_slot,
-		  NULL },
+		{ "slot", NULL, "fd 3 is a locked slot file (the scheduler says so)",
+		  &has_slot, NULL },
 	};
 	const struct program program = { "schemabot-driver",
 					 "claims due operations and drives them", options,

@@ -1,9 +1,9 @@
 /*
  * reaper_main.c - schemabot-reaper: one pass over what nobody else will tidy.
  *
- * Started by cron every minute, one at a time a host. Gives up exhausted and too old retries,
- * fails requests that no driver will answer, drops scratch schemas of crashed planners, and
- * reports what is wedged. Also creates the storage (--converge-storage).
+ * Started by cron every minute, one at a time a host. Gives up exhausted and too old
+ * retries, fails requests that no driver will answer, drops scratch schemas of crashed
+ * planners, and reports what is wedged. Also creates the storage (--converge-storage).
  *
  * Must never: touch a row that is being driven, or work for longer than PASS_MS.
  */
@@ -19,7 +19,7 @@
 #include "core/store/reap.h"
 #include "core/store/storage.h"
 
-#define PASS_MS 50000
+#define PASS_MS			50000
 #define SCRATCH_MAX_AGE_SECONDS 600
 
 struct reaper {
@@ -70,11 +70,12 @@ static int report_wedged(struct reaper *r, struct sb_err *err)
 	if (reap_find_wedged(r->ctx, r->db, 2 * LEASE_SECONDS, &wedged, &n, err) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		log_error("reaper.wedged",
-			  "%s (%s) has been due for %lld s and nobody claims it: is a scheduler "
-			  "running?",
-			  wedged[i].apply_id, wedged[i].state,
-			  (long long)wedged[i].due_seconds);
+		log_error(
+			"reaper.wedged",
+			"%s (%s) has been due for %lld s and nobody claims it: is a scheduler "
+			"running?",
+			wedged[i].apply_id, wedged[i].state,
+			(long long)wedged[i].due_seconds);
 	return 0;
 }
 
@@ -86,15 +87,16 @@ static void drop_scratch(struct reaper *r, const struct config_environment *env)
 	int n;
 
 	if (db_open(r->ctx, &env->db, &db, &err) < 0) {
-		log_err(LOG_WARN, "reaper.target", &err, "cannot look for scratch schemas");
+		log_err(LOG_WARN, "reaper.target", &err,
+			"cannot look for scratch schemas");
 		return;
 	}
 	n = schema_drop_leftovers(db, SCRATCH_MAX_AGE_SECONDS, &err);
 	if (n < 0)
 		log_err(LOG_WARN, "reaper.scratch", &err, "cannot drop scratch schemas");
 	else if (n > 0)
-		log_info("reaper.scratch", "dropped %d left-over scratch schemas on %s", n,
-			 env->db.name);
+		log_info("reaper.scratch", "dropped %d left-over scratch schemas on %s",
+			 n, env->db.name);
 	talloc_free(db);
 }
 
@@ -151,13 +153,14 @@ int main(int argc, char **argv)
 {
 	bool do_converge = false, example = false;
 	const struct program_option options[] = {
-		{ "converge-storage", NULL, "create the absent tables of our storage, and end",
-		  &do_converge, NULL },
-		{ "example-config", NULL, "print a commented example configuration, and end",
-		  &example, NULL },
+		{ "converge-storage", NULL,
+		  "create the absent tables of our storage, and end", &do_converge,
+		  NULL },
+		{ "example-config", NULL,
+		  "print a commented example configuration, and end", &example, NULL },
 	};
-	const struct program program = { "schemabot-reaper", "tidies up, one pass", options,
-					 ARRAY_SIZE(options) };
+	const struct program program = { "schemabot-reaper", "tidies up, one pass",
+					 options, ARRAY_SIZE(options) };
 	struct reaper r = { .ctx = mem_ctx(NULL, "reaper") };
 	struct config *config;
 	int rc;

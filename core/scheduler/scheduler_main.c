@@ -2,11 +2,11 @@
  * scheduler_main.c - schemabot-scheduler: watches the queue and starts drivers.
  *
  * Started by cron every minute; lives until a minute after its start, then its successor,
- * which has been waiting for the lock, goes on. Wakes on a datagram of the FastCGI app, at
- * the moment the next operation becomes due, and at least every POLL_MS.
+ * which has been waiting for the lock, goes on. Wakes on a datagram of the FastCGI app,
+ * at the moment the next operation becomes due, and at least every POLL_MS.
  *
- * Must never: drive anything itself, claim anything, or run more drivers than configured (a
- * locked slot file is a running driver, whoever started it).
+ * Must never: drive anything itself, claim anything, or run more drivers than configured
+ * (a locked slot file is a running driver, whoever started it).
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -19,7 +19,7 @@
 #include "core/store/operation.h"
 #include "core/store/storage.h"
 
-#define POLL_MS 1000
+#define POLL_MS	     1000
 #define LOCK_POLL_MS 50
 
 struct scheduler {
@@ -101,7 +101,8 @@ static int64_t time_to_wait(struct scheduler *s)
 	int64_t due, next, wait = POLL_MS, left = s->until_ms - clock_ms();
 	struct sb_err err;
 
-	if (s->db && operation_due(s->db, &due, &next, &err) == 0 && next >= 0 && next < wait)
+	if (s->db && operation_due(s->db, &due, &next, &err) == 0 && next >= 0 &&
+	    next < wait)
 		wait = next + 1;
 	return wait < left ? wait : left;
 }

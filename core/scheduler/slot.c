@@ -34,7 +34,8 @@ int slot_read(int fd, uint64_t *operation, uint64_t *token)
 int slot_write(int fd, uint64_t operation, uint64_t token, struct sb_err *err)
 {
 	char text[64];
-	int n = snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64 "\n", operation, token);
+	int n = snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64 "\n", operation,
+			 token);
 
 	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n)
 		return sb_err(err, SB_ESTORAGE, "Cannot write the slot file: %s.",

@@ -2,10 +2,11 @@
  * slot.h - slot files: how many drivers a host runs, and the proof that one has died.
  *
  * run_dir/driver-N.slot is flock'ed by the process that drives in slot N and holds, while
- * an operation is being driven, one line "<operation row> <lease token>". The scheduler takes
- * the lock before it starts a driver and passes the open file on, so that there is no moment
- * in which a used slot looks free. A file that is not empty and that nobody locks belongs to
- * a driver that the kernel knows to be dead: its claim is given back at once, by token.
+ * an operation is being driven, one line "<operation row> <lease token>". The scheduler
+ * takes the lock before it starts a driver and passes the open file on, so that there is
+ * no moment in which a used slot looks free. A file that is not empty and that nobody
+ * locks belongs to a driver that the kernel knows to be dead: its claim is given back at
+ * once, by token.
  */
 #ifndef SB_SCHEDULER_SLOT_H
 #define SB_SCHEDULER_SLOT_H

@@ -94,6 +94,10 @@ struct table {
 int table_read(TALLOC_CTX *ctx, const char *show_create, struct table **out,
 	       struct sb_err *err) MUST_CHECK;
 
+/* Append tokens [from, to) as they are compared: without moot character set introducers.
+ */
+void tokens_canonical(struct buf *b, const struct tokens *t, size_t from, size_t to);
+
 /* Build the canonical texts anew: after charset and collation of a column were set. */
 void table_make_canonical(struct table *t);
 

@@ -55,10 +55,11 @@ static int replayed(TALLOC_CTX *ctx, struct db *db, const struct apply_new *r,
 	if (rc <= 0)
 		return rc;
 	if (strcmp(found.b, r->idempotency_hash) != 0)
-		return sb_err(err, SB_ECONFLICT,
-			      "This Idempotency-Key was used for another request (%s); use a "
-			      "new key for a new request.",
-			      found.a);
+		return sb_err(
+			err, SB_ECONFLICT,
+			"This Idempotency-Key was used for another request (%s); use a "
+			"new key for a new request.",
+			found.a);
 	*apply_id = found.a;
 	return 1;
 }
@@ -75,23 +76,26 @@ static int refuse_locked(TALLOC_CTX *tmp, struct db *db, const struct apply_new 
 		return rc;
 	if (r->lock_owner && strcmp(lock.a, r->lock_owner) == 0)
 		return 0;
-	return sb_err(err, SB_ELOCKED,
-		      "Database '%s' is locked by '%.200s'; wait until they release it, or apply "
-		      "with that caller.",
-		      r->plan->database, lock.a);
+	return sb_err(
+		err, SB_ELOCKED,
+		"Database '%s' is locked by '%.200s'; wait until they release it, or apply "
+		"with that caller.",
+		r->plan->database, lock.a);
 }
 
 static int refuse_applied(TALLOC_CTX *tmp, struct db *db, const struct apply_new *r,
 			  struct sb_err *err)
 {
 	struct pair done;
-	int rc = db_one(tmp, db, AP_APPLIED, BIND(r->plan->id), pair_columns, 2, &done, err);
+	int rc = db_one(tmp, db, AP_APPLIED, BIND(r->plan->id), pair_columns, 2, &done,
+			err);
 
 	if (rc <= 0)
 		return rc;
-	return sb_err(err, SB_ESTALE,
-		      "Plan %s was already applied by %s; plan again to see what is left.",
-		      r->plan->plan_id, done.a);
+	return sb_err(
+		err, SB_ESTALE,
+		"Plan %s was already applied by %s; plan again to see what is left.",
+		r->plan->plan_id, done.a);
 }
 
 /* -1 with SB_EACTIVE when an apply of this database and environment is active. */
@@ -104,10 +108,11 @@ static int refuse_active(TALLOC_CTX *tmp, struct db *db, const struct apply_new 
 
 	if (rc <= 0)
 		return rc;
-	return sb_err(err, SB_EACTIVE,
-		      "Apply %s (%s) is active for database '%s' in '%s'; wait for it, or stop or "
-		      "cancel it first.",
-		      active.a, active.b, r->plan->database, r->plan->environment);
+	return sb_err(
+		err, SB_EACTIVE,
+		"Apply %s (%s) is active for database '%s' in '%s'; wait for it, or stop or "
+		"cancel it first.",
+		active.a, active.b, r->plan->database, r->plan->environment);
 }
 
 /* A duplicate key of the INSERT: by whom? Returns as apply_create(). */
@@ -120,9 +125,10 @@ static int explain_duplicate(TALLOC_CTX *ctx, struct db *db, const struct apply_
 		return rc < 0 ? -1 : 0;
 	if (refuse_active(ctx, db, r, err) < 0)
 		return -1;
-	return sb_err(err, SB_EACTIVE,
-		      "Another apply for '%s' in '%s' was active a moment ago; try again.",
-		      r->plan->database, r->plan->environment);
+	return sb_err(
+		err, SB_EACTIVE,
+		"Another apply for '%s' in '%s' was active a moment ago; try again.",
+		r->plan->database, r->plan->environment);
 }
 
 static int insert_tasks(TALLOC_CTX *tmp, struct db *db, const struct apply_new *r,
@@ -132,9 +138,9 @@ static int insert_tasks(TALLOC_CTX *tmp, struct db *db, const struct apply_new *
 		const struct apply_new_task *t = &r->tasks[i];
 
 		if (db_exec(db, AP_INSERT_TASK,
-			    BIND(id_new(tmp, "task"), apply_row, operation_row, (int)i + 1,
-				 t->namespace, t->table, t->ddl, t->action, t->execution_mode,
-				 t->mode_reason, t->algorithm),
+			    BIND(id_new(tmp, "task"), apply_row, operation_row,
+				 (int)i + 1, t->namespace, t->table, t->ddl, t->action,
+				 t->execution_mode, t->mode_reason, t->algorithm),
 			    err) < 0)
 			return -1;
 		FAULT("apply.create.task");
@@ -157,16 +163,16 @@ static int insert_all(TALLOC_CTX *tmp, struct db *db, const struct apply_new *r,
 		return -1;
 	apply_row = db_insert_id(db);
 	FAULT("apply.create.apply");
-	if (db_exec(db, AP_INSERT_OPERATION, BIND(apply_row, p->deployment, p->target), err) <
-	    0)
+	if (db_exec(db, AP_INSERT_OPERATION, BIND(apply_row, p->deployment, p->target),
+		    err) < 0)
 		return -1;
 	operation_row = db_insert_id(db);
 	FAULT("apply.create.operation");
 	if (insert_tasks(tmp, db, r, apply_row, operation_row, err) < 0)
 		return -1;
 	if (db_exec(db, AP_INSERT_LOG,
-		    BIND(apply_row, mem_printf(tmp, "Apply of %s requested by %s.", p->plan_id,
-					       r->caller)),
+		    BIND(apply_row, mem_printf(tmp, "Apply of %s requested by %s.",
+					       p->plan_id, r->caller)),
 		    err) < 0)
 		return -1;
 	return 0;

@@ -44,9 +44,10 @@ int apply_create(TALLOC_CTX *ctx, struct db *db, const struct apply_new *request
 		 char **apply_id, struct sb_err *err) MUST_CHECK;
 
 /*
- * What apply_create() would answer now, without writing anything: asked before checks that
- * cost time or whose answer would hide a better one. The answer of apply_create() counts.
- *   1  it would create    0  replay of the idempotency key: *apply_id    -1  as above
+ * What apply_create() would answer now, without writing anything: asked before checks
+ * that cost time or whose answer would hide a better one. The answer of apply_create()
+ * counts. 1  it would create    0  replay of the idempotency key: *apply_id    -1  as
+ * above
  */
 int apply_precheck(TALLOC_CTX *ctx, struct db *db, const struct apply_new *request,
 		   char **apply_id, struct sb_err *err) MUST_CHECK;
@@ -57,7 +58,8 @@ int apply_get(TALLOC_CTX *ctx, struct db *db, const char *apply_id, struct apply
 	      struct sb_err *err) MUST_CHECK;
 /* The active apply of a database (and environment, unless NULL), else the latest. */
 int apply_current(TALLOC_CTX *ctx, struct db *db, const char *database,
-		  const char *environment, struct apply **out, struct sb_err *err) MUST_CHECK;
+		  const char *environment, struct apply **out,
+		  struct sb_err *err) MUST_CHECK;
 /* Only what an ETag needs: the public id and the revision. */
 int apply_revision(struct db *db, const char *apply_id, uint64_t *revision,
 		   struct sb_err *err) MUST_CHECK;
@@ -75,8 +77,8 @@ int apply_bundle(TALLOC_CTX *ctx, struct db *db, const char *apply_id,
 
 struct apply_filter {
 	const char *database, *environment, *deployment, *state; /* NULL = any */
-	bool failures; /* failed and failed_retryable only */
-	bool active;   /* neither settled nor stopped only */
+	bool failures;		    /* failed and failed_retryable only */
+	bool active;		    /* neither settled nor stopped only */
 	int64_t newer_than_seconds; /* 0 = any age; by created_at */
 	uint64_t after; /* cursor: row id of the last one seen, 0 = from the start */
 	int limit;
@@ -84,14 +86,15 @@ struct apply_filter {
 /* Live group first (oldest start first), then by latest activity (SEMANTICS G.2); with a
  * cursor: by id, newest first. One more than limit is fetched to set *has_more. */
 int apply_list(TALLOC_CTX *ctx, struct db *db, const struct apply_filter *filter,
-	       struct apply **out, size_t *n, bool *has_more, struct sb_err *err) MUST_CHECK;
+	       struct apply **out, size_t *n, bool *has_more,
+	       struct sb_err *err) MUST_CHECK;
 
 struct state_total {
 	enum state state;
 	int64_t n;
 };
 /* How many applies are in each state; absent states are left out. */
-int apply_state_totals(TALLOC_CTX *ctx, struct db *db, struct state_total **out, size_t *n,
-		       struct sb_err *err) MUST_CHECK;
+int apply_state_totals(TALLOC_CTX *ctx, struct db *db, struct state_total **out,
+		       size_t *n, struct sb_err *err) MUST_CHECK;
 
 #endif

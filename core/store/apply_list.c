@@ -8,26 +8,28 @@
 
 #include "core/store/apply.h"
 
-#define LIST_COLUMNS                                                                     \
-	"a.id, a.apply_id, a.database_name, a.database_type, a.environment,"             \
-	" a.deployment, a.engine, a.caller, a.repository, a.pull_request, a.options,"    \
-	" a.volume, a.state, a.error_code, a.error_message, a.revision, a.created_at,"   \
+#define LIST_COLUMNS                                                                   \
+	"a.id, a.apply_id, a.database_name, a.database_type, a.environment,"           \
+	" a.deployment, a.engine, a.caller, a.repository, a.pull_request, a.options,"  \
+	" a.volume, a.state, a.error_code, a.error_message, a.revision, a.created_at," \
 	" a.started_at, a.completed_at, a.updated_at"
-#define LIST_FILTER                                                                      \
-	" AND (? IS NULL OR a.database_name = ?) AND (? IS NULL OR a.environment = ?)"   \
-	" AND (? IS NULL OR a.deployment = ?) AND (? IS NULL OR a.state = ?)"            \
-	" AND (? = 0 OR a.state IN ('failed','failed_retryable'))"                       \
+#define LIST_FILTER                                                                    \
+	" AND (? IS NULL OR a.database_name = ?) AND (? IS NULL OR a.environment = ?)" \
+	" AND (? IS NULL OR a.deployment = ?) AND (? IS NULL OR a.state = ?)"          \
+	" AND (? = 0 OR a.state IN ('failed','failed_retryable'))"                     \
 	" AND (? = 0 OR a.created_at >= NOW(6) - INTERVAL ? SECOND)"
 
-#define APPLY_LIST_STATEMENTS(S)                                                         \
-	S(AL_LIVE, "SELECT " LIST_COLUMNS " FROM applies a WHERE active_key IS NOT NULL" \
-		   LIST_FILTER " ORDER BY COALESCE(a.started_at, a.created_at), a.id"    \
-			       " LIMIT ?")                                               \
-	S(AL_REST, "SELECT " LIST_COLUMNS " FROM applies a WHERE active_key IS NULL"     \
-		   LIST_FILTER " ORDER BY a.updated_at DESC, a.id DESC LIMIT ?")         \
-	S(AL_AFTER, "SELECT " LIST_COLUMNS " FROM applies a WHERE a.id < ?" LIST_FILTER  \
-		    " AND (? = 0 OR active_key IS NOT NULL)"                             \
-		    " ORDER BY a.id DESC LIMIT ?")                                       \
+#define APPLY_LIST_STATEMENTS(S)                                                        \
+	S(AL_LIVE, "SELECT " LIST_COLUMNS                                               \
+		   " FROM applies a WHERE active_key IS NOT NULL" LIST_FILTER           \
+		   " ORDER BY COALESCE(a.started_at, a.created_at), a.id"               \
+		   " LIMIT ?")                                                          \
+	S(AL_REST,                                                                      \
+	  "SELECT " LIST_COLUMNS " FROM applies a WHERE active_key IS NULL" LIST_FILTER \
+	  " ORDER BY a.updated_at DESC, a.id DESC LIMIT ?")                             \
+	S(AL_AFTER, "SELECT " LIST_COLUMNS " FROM applies a WHERE a.id < ?" LIST_FILTER \
+		    " AND (? = 0 OR active_key IS NOT NULL)"                            \
+		    " ORDER BY a.id DESC LIMIT ?")                                      \
 	S(AL_TOTALS, "SELECT state, COUNT(*) FROM applies GROUP BY state ORDER BY state")
 
 DB_STATEMENTS(apply_list, APPLY_LIST_STATEMENTS)
@@ -60,7 +62,8 @@ static const struct db_col list_columns[] = {
 /* The parameters of LIST_FILTER, in its order. */
 static void bind_filter(struct db_bind *b, const struct apply_filter *f)
 {
-	const char *const texts[] = { f->database, f->environment, f->deployment, f->state };
+	const char *const texts[] = { f->database, f->environment, f->deployment,
+				      f->state };
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		*b++ = db_bind_str(texts[i]);
@@ -72,8 +75,8 @@ static void bind_filter(struct db_bind *b, const struct apply_filter *f)
 }
 
 static int select_some(TALLOC_CTX *ctx, struct db *db, const struct db_stmt *stmt,
-		       const struct apply_filter *f, int limit, struct apply **out, size_t *n,
-		       struct sb_err *err)
+		       const struct apply_filter *f, int limit, struct apply **out,
+		       size_t *n, struct sb_err *err)
 {
 	struct db_bind binds[FILTER_BINDS + 1];
 
@@ -110,8 +113,8 @@ int apply_list(TALLOC_CTX *ctx, struct db *db, const struct apply_filter *f,
 		if (select_some(ctx, db, AL_LIVE, f, f->limit + 1, out, n, err) < 0)
 			return -1;
 		if (!f->active && *n <= (size_t)f->limit) {
-			if (select_some(ctx, db, AL_REST, f, f->limit + 1 - (int)*n, &rest,
-					&n_rest, err) < 0)
+			if (select_some(ctx, db, AL_REST, f, f->limit + 1 - (int)*n,
+					&rest, &n_rest, err) < 0)
 				return -1;
 			*out = mem_grow(ctx, *out, struct apply, *n + n_rest);
 			memcpy(*out + *n, rest, n_rest * sizeof(*rest));
@@ -130,9 +133,9 @@ static const struct db_col total_columns[] = {
 	COL(I64, struct state_total, n),
 };
 
-int apply_state_totals(TALLOC_CTX *ctx, struct db *db, struct state_total **out, size_t *n,
-		       struct sb_err *err)
+int apply_state_totals(TALLOC_CTX *ctx, struct db *db, struct state_total **out,
+		       size_t *n, struct sb_err *err)
 {
-	return db_all(ctx, db, AL_TOTALS, NO_BIND, total_columns, ARRAY_SIZE(total_columns),
-		      sizeof(**out), out, n, err);
+	return db_all(ctx, db, AL_TOTALS, NO_BIND, total_columns,
+		      ARRAY_SIZE(total_columns), sizeof(**out), out, n, err);
 }

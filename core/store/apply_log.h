@@ -12,7 +12,7 @@
 
 /* The newest `limit` lines of an apply with id < before (0 = all), oldest first. */
 int apply_log_read(TALLOC_CTX *ctx, struct db *db, const char *apply_id, uint64_t before,
-		   int limit, struct log_entry **out, size_t *n, struct sb_err *err)
-	MUST_CHECK;
+		   int limit, struct log_entry **out, size_t *n,
+		   struct sb_err *err) MUST_CHECK;
 
 #endif

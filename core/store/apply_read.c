@@ -55,11 +55,12 @@ DB_STATEMENTS(apply_read, APPLY_READ_STATEMENTS)
 static const struct db_col apply_columns[] = { APPLY_COLS(struct apply, ) };
 
 static int one(TALLOC_CTX *ctx, struct db *db, const struct db_stmt *stmt,
-	       const struct db_bind *binds, size_t n, struct apply **out, struct sb_err *err)
+	       const struct db_bind *binds, size_t n, struct apply **out,
+	       struct sb_err *err)
 {
 	struct apply *a = mem_new(ctx, struct apply);
-	int rc = db_one(a, db, stmt, binds, n, apply_columns, ARRAY_SIZE(apply_columns), a,
-			err);
+	int rc = db_one(a, db, stmt, binds, n, apply_columns, ARRAY_SIZE(apply_columns),
+			a, err);
 
 	*out = rc == 1 ? a : NULL;
 	if (rc != 1)
@@ -76,7 +77,8 @@ int apply_get(TALLOC_CTX *ctx, struct db *db, const char *apply_id, struct apply
 int apply_current(TALLOC_CTX *ctx, struct db *db, const char *database,
 		  const char *environment, struct apply **out, struct sb_err *err)
 {
-	return one(ctx, db, AR_CURRENT, BIND(database, environment, environment), out, err);
+	return one(ctx, db, AR_CURRENT, BIND(database, environment, environment), out,
+		   err);
 }
 
 int apply_revision(struct db *db, const char *apply_id, uint64_t *revision,

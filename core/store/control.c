@@ -12,31 +12,32 @@
 #include "core/base/fault.h"
 #include "core/model/control_rules.h"
 
-#define CONTROL_STATEMENTS(S)                                                            \
-	S(CO_APPLY, "SELECT id FROM applies WHERE apply_id = ?")                         \
-	S(CO_LOCK_OPERATIONS, "SELECT id FROM apply_operations WHERE apply_row = ?"      \
-			      " ORDER BY id FOR UPDATE")                                 \
-	S(CO_LOCK_APPLY, "SELECT state, environment, volume FROM applies WHERE id = ?"   \
-			 " FOR UPDATE")                                                  \
-	S(CO_PENDING, "SELECT id, operation, status, requested_by, error_message,"       \
-		      " metadata, created_at, completed_at FROM apply_control_requests"  \
-		      " WHERE apply_row = ? AND status = 'pending'"                      \
-		      " ORDER BY operation NOT IN ('cancel','stop'), operation, id")     \
-	S(CO_TASKS, "SELECT COALESCE(SUM(state NOT IN ('completed','failed','cancelled'," \
-		    "'reverted')), 0), COALESCE(SUM(state IN ('completed','failed',"     \
-		    "'cancelled','reverted')), 0) FROM tasks WHERE apply_row = ?")       \
-	S(CO_INSERT, "INSERT INTO apply_control_requests (apply_row, operation,"         \
-		     " requested_by, metadata) VALUES (?, ?, ?, ?)")                     \
-	S(CO_WAKE, "UPDATE apply_operations SET claim_after = NOW(6)"                    \
-		   " WHERE apply_row = ? AND lease_owner IS NULL AND state NOT IN"       \
-		   " ('completed','failed','cancelled','reverted')")                     \
-	S(CO_VOLUME, "UPDATE applies SET volume = ? WHERE id = ?")                       \
-	S(CO_TOUCH, "UPDATE applies SET revision = revision + 1, updated_at = NOW(6)"    \
-		    " WHERE id = ?")                                                     \
-	S(CO_LOG, "INSERT INTO apply_logs (apply_row, event_type, message)"              \
-		  " VALUES (?, ?, ?)")                                                   \
-	S(CO_FINISH, "UPDATE apply_control_requests SET status = ?, error_message = ?,"  \
-		     " completed_at = NOW(6) WHERE id = ? AND apply_row = ?"             \
+#define CONTROL_STATEMENTS(S)                                                           \
+	S(CO_APPLY, "SELECT id FROM applies WHERE apply_id = ?")                        \
+	S(CO_LOCK_OPERATIONS, "SELECT id FROM apply_operations WHERE apply_row = ?"     \
+			      " ORDER BY id FOR UPDATE")                                \
+	S(CO_LOCK_APPLY, "SELECT state, environment, volume FROM applies WHERE id = ?"  \
+			 " FOR UPDATE")                                                 \
+	S(CO_PENDING, "SELECT id, operation, status, requested_by, error_message,"      \
+		      " metadata, created_at, completed_at FROM apply_control_requests" \
+		      " WHERE apply_row = ? AND status = 'pending'"                     \
+		      " ORDER BY operation NOT IN ('cancel','stop'), operation, id")    \
+	S(CO_TASKS,                                                                     \
+	  "SELECT COALESCE(SUM(state NOT IN ('completed','failed','cancelled',"         \
+	  "'reverted')), 0), COALESCE(SUM(state IN ('completed','failed',"              \
+	  "'cancelled','reverted')), 0) FROM tasks WHERE apply_row = ?")                \
+	S(CO_INSERT, "INSERT INTO apply_control_requests (apply_row, operation,"        \
+		     " requested_by, metadata) VALUES (?, ?, ?, ?)")                    \
+	S(CO_WAKE, "UPDATE apply_operations SET claim_after = NOW(6)"                   \
+		   " WHERE apply_row = ? AND lease_owner IS NULL AND state NOT IN"      \
+		   " ('completed','failed','cancelled','reverted')")                    \
+	S(CO_VOLUME, "UPDATE applies SET volume = ? WHERE id = ?")                      \
+	S(CO_TOUCH, "UPDATE applies SET revision = revision + 1, updated_at = NOW(6)"   \
+		    " WHERE id = ?")                                                    \
+	S(CO_LOG, "INSERT INTO apply_logs (apply_row, event_type, message)"             \
+		  " VALUES (?, ?, ?)")                                                  \
+	S(CO_FINISH, "UPDATE apply_control_requests SET status = ?, error_message = ?," \
+		     " completed_at = NOW(6) WHERE id = ? AND apply_row = ?"            \
 		     " AND status = 'pending'")
 
 DB_STATEMENTS(control, CONTROL_STATEMENTS)
@@ -122,7 +123,8 @@ static int insert(TALLOC_CTX *tmp, struct db *db, const struct submission *s,
 }
 
 static int submit_locked(TALLOC_CTX *tmp, struct db *db, const struct submission *s,
-			 uint64_t apply_row, struct control_result *out, struct sb_err *err)
+			 uint64_t apply_row, struct control_result *out,
+			 struct sb_err *err)
 {
 	struct control_request *pending;
 	const struct control_request *same;
@@ -130,8 +132,8 @@ static int submit_locked(TALLOC_CTX *tmp, struct db *db, const struct submission
 	struct row_id *ids;
 	size_t n;
 
-	if (db_all(tmp, db, CO_LOCK_OPERATIONS, BIND(apply_row), id_column, 1, sizeof(*ids),
-		   &ids, &n, err) < 0 ||
+	if (db_all(tmp, db, CO_LOCK_OPERATIONS, BIND(apply_row), id_column, 1,
+		   sizeof(*ids), &ids, &n, err) < 0 ||
 	    db_one(tmp, db, CO_LOCK_APPLY, BIND(apply_row), locked_columns,
 		   ARRAY_SIZE(locked_columns), &apply, err) != 1 ||
 	    select_pending(tmp, db, apply_row, &pending, &n, err) < 0 ||
@@ -139,8 +141,8 @@ static int submit_locked(TALLOC_CTX *tmp, struct db *db, const struct submission
 		return -1;
 	if (s->environment && strcmp(s->environment, apply.environment) != 0)
 		return sb_err(err, SB_EINVALID,
-			      "Apply %s belongs to environment '%s', not '%.100s'.", s->apply_id,
-			      apply.environment, s->environment);
+			      "Apply %s belongs to environment '%s', not '%.100s'.",
+			      s->apply_id, apply.environment, s->environment);
 	out->state = apply.state;
 	out->previous_volume = apply.volume;
 	same = find(pending, n, s->control);
@@ -149,7 +151,8 @@ static int submit_locked(TALLOC_CTX *tmp, struct db *db, const struct submission
 		out->request = same->id;
 		return 0;
 	}
-	switch (control_judge(s->control, apply.state, find(pending, n, CONTROL_STOP) != NULL,
+	switch (control_judge(s->control, apply.state,
+			      find(pending, n, CONTROL_STOP) != NULL,
 			      find(pending, n, CONTROL_CANCEL) != NULL, s->caps, err)) {
 	case CONTROL_DONE:
 		out->outcome = CONTROL_ALREADY_DONE;
@@ -189,7 +192,8 @@ out:
 	return rc;
 }
 
-/* ---- the driver's side ---------------------------------------------------------------- */
+/* ---- the driver's side ----------------------------------------------------------------
+ */
 
 int control_pending(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
 		    struct control_request **out, size_t *n, struct sb_err *err)

@@ -25,7 +25,8 @@ DB_STATEMENTS(lease, LEASE_STATEMENTS)
 
 static int lost(const struct lease *lease, struct sb_err *err)
 {
-	return sb_err(err, SB_ELEASE, "%s is owned by somebody else now (our token was %llu).",
+	return sb_err(err, SB_ELEASE,
+		      "%s is owned by somebody else now (our token was %llu).",
 		      lease->apply_id, (unsigned long long)lease->token);
 }
 
@@ -43,8 +44,8 @@ int lease_tx_begin(struct db *db, const struct lease *lease, struct lease_tx *tx
 	*tx = (struct lease_tx){ 0 };
 	if (db_begin(db, err) < 0)
 		return -1;
-	rc = db_one(db, db, LEASE_HOLD, BIND(lease->operation, lease->token), number_column, 1,
-		    &row, err);
+	rc = db_one(db, db, LEASE_HOLD, BIND(lease->operation, lease->token),
+		    number_column, 1, &row, err);
 	if (rc == 0)
 		rc = lost(lease, err);
 	if (rc < 0) {
@@ -76,7 +77,8 @@ int lease_heartbeat(struct db *db, const struct lease *lease, struct sb_err *err
 
 	if (FAULT_ERR("lease.heartbeat", err) < 0)
 		return -1;
-	n = db_exec(db, LEASE_BEAT, BIND(LEASE_SECONDS, lease->operation, lease->token), err);
+	n = db_exec(db, LEASE_BEAT, BIND(LEASE_SECONDS, lease->operation, lease->token),
+		    err);
 	if (n == 0)
 		return lost(lease, err);
 	return n < 0 ? -1 : 0;
@@ -103,8 +105,8 @@ int lease_log(struct lease_tx *tx, const char *task_id, const char *level,
 	      const char *message, struct sb_err *err)
 {
 	int64_t n = db_exec(tx->db, LEASE_LOG,
-			    BIND(tx->lease->apply_row, task_id, level, event_type, old_state,
-				 new_state, message, tx->lease->token),
+			    BIND(tx->lease->apply_row, task_id, level, event_type,
+				 old_state, new_state, message, tx->lease->token),
 			    err);
 
 	return n < 0 ? -1 : 0;

@@ -1,12 +1,12 @@
 /*
  * lease.h - owning an operation, and the only door through which an owner writes.
  *
- * The lease token is a fencing number, monotonic per operation. Every write a driver makes
- * happens between lease_tx_begin() and lease_tx_commit(): begin locks the operation's row
- * on the condition that the token is still ours, so that a write either precedes the next
- * claim or fails with SB_ELEASE and changes nothing (DESIGN.md 3). All writers of this
- * folder that a driver may call take a struct lease_tx, so that no owned write can be made
- * outside of one.
+ * The lease token is a fencing number, monotonic per operation. Every write a driver
+ * makes happens between lease_tx_begin() and lease_tx_commit(): begin locks the
+ * operation's row on the condition that the token is still ours, so that a write either
+ * precedes the next claim or fails with SB_ELEASE and changes nothing (DESIGN.md 3). All
+ * writers of this folder that a driver may call take a struct lease_tx, so that no owned
+ * write can be made outside of one.
  *
  * Must never: compare with this host's clock, or call a lost connection a lost lease.
  */
@@ -34,8 +34,10 @@ int lease_tx_begin(struct db *db, const struct lease *lease, struct lease_tx *tx
 int lease_tx_commit(struct lease_tx *tx, struct sb_err *err) MUST_CHECK;
 void lease_tx_rollback(struct lease_tx *tx);
 
-/* Push claim_after LEASE_SECONDS into the future. SB_ELEASE when it is not ours any more. */
-int lease_heartbeat(struct db *db, const struct lease *lease, struct sb_err *err) MUST_CHECK;
+/* Push claim_after LEASE_SECONDS into the future. SB_ELEASE when it is not ours any more.
+ */
+int lease_heartbeat(struct db *db, const struct lease *lease,
+		    struct sb_err *err) MUST_CHECK;
 
 /* Milliseconds that the lease has left, by the database's clock; SB_ELEASE as above. An
  * effect that no transaction covers may begin only when this exceeds its own timeout. */

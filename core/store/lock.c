@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-#define LOCK_COLUMNS                                                                     \
-	"database_name, database_type, owner, repository, pull_request,"                 \
+#define LOCK_COLUMNS                                                     \
+	"database_name, database_type, owner, repository, pull_request," \
 	" pending_plan_id, created_at, updated_at"
 #define LOCK_STATEMENTS(S)                                                               \
 	S(LOCK_INSERT, "INSERT IGNORE INTO locks (database_name, database_type, owner,"  \
@@ -25,14 +25,10 @@
 DB_STATEMENTS(lock, LOCK_STATEMENTS)
 
 static const struct db_col lock_columns[] = {
-	COL(STR, struct lock, database),
-	COL(STR, struct lock, database_type),
-	COL(STR, struct lock, owner),
-	COL(STR, struct lock, repository),
-	COL(I64, struct lock, pull_request),
-	COL(STR, struct lock, pending_plan_id),
-	COL(STR, struct lock, created_at),
-	COL(STR, struct lock, updated_at),
+	COL(STR, struct lock, database),     COL(STR, struct lock, database_type),
+	COL(STR, struct lock, owner),	     COL(STR, struct lock, repository),
+	COL(I64, struct lock, pull_request), COL(STR, struct lock, pending_plan_id),
+	COL(STR, struct lock, created_at),   COL(STR, struct lock, updated_at),
 };
 
 static const char *or_empty(const char *s)
@@ -40,8 +36,8 @@ static const char *or_empty(const char *s)
 	return s ? s : "";
 }
 
-int lock_get(TALLOC_CTX *ctx, struct db *db, const char *database, const char *database_type,
-	     struct lock **out, struct sb_err *err)
+int lock_get(TALLOC_CTX *ctx, struct db *db, const char *database,
+	     const char *database_type, struct lock **out, struct sb_err *err)
 {
 	struct lock *l = mem_new(ctx, struct lock);
 	int rc = db_one(l, db, LOCK_GET, BIND(database, database_type), lock_columns,
@@ -76,15 +72,17 @@ int lock_acquire(TALLOC_CTX *ctx, struct db *db, const struct lock *r, struct lo
 	if (rc < 0)
 		return -1;
 	if (rc == 0)
-		return sb_err(err, SB_ELOCKED,
-			      "The lock was released at this moment by its owner; try again.");
+		return sb_err(
+			err, SB_ELOCKED,
+			"The lock was released at this moment by its owner; try again.");
 	return strcmp((*out)->owner, r->owner) == 0;
 }
 
 int lock_release(struct db *db, const char *database, const char *database_type,
 		 const char *owner, bool force, struct sb_err *err)
 {
-	int64_t n = db_exec(db, LOCK_DELETE, BIND(database, database_type, force, owner), err);
+	int64_t n = db_exec(db, LOCK_DELETE, BIND(database, database_type, force, owner),
+			    err);
 	struct lock *held;
 	int rc;
 
@@ -96,11 +94,13 @@ int lock_release(struct db *db, const char *database, const char *database_type,
 	if (rc < 0)
 		return -1;
 	if (rc == 0)
-		return sb_err(err, SB_ENOTFOUND, "There is no lock on database '%s' (%s).",
-			      database, database_type);
-	rc = sb_err(err, SB_ENOTOWNER,
-		    "The lock on '%s' belongs to '%.200s'; only they release it, or use force.",
-		    database, held->owner);
+		return sb_err(err, SB_ENOTFOUND,
+			      "There is no lock on database '%s' (%s).", database,
+			      database_type);
+	rc = sb_err(
+		err, SB_ENOTOWNER,
+		"The lock on '%s' belongs to '%.200s'; only they release it, or use force.",
+		database, held->owner);
 	talloc_free(held);
 	return rc;
 }

@@ -29,8 +29,10 @@
 DB_STATEMENTS(metrics, METRICS_STATEMENTS)
 
 static const struct db_col total_columns[] = {
-	COL(STR, struct metric_total, database), COL(STR, struct metric_total, environment),
-	COL(STR, struct metric_total, label),	 COL(STR, struct metric_total, label2),
+	COL(STR, struct metric_total, database),
+	COL(STR, struct metric_total, environment),
+	COL(STR, struct metric_total, label),
+	COL(STR, struct metric_total, label2),
 	COL(I64, struct metric_total, n),
 };
 static const struct db_col queue_columns[] = {
@@ -39,7 +41,8 @@ static const struct db_col queue_columns[] = {
 	COL(I64, struct metrics, operations_leased),
 	COL(I64, struct metrics, operations_wedged),
 };
-static const struct db_col expired_column[] = { COL(I64, struct metrics, expired_retryable) };
+static const struct db_col expired_column[] = { COL(I64, struct metrics,
+						    expired_retryable) };
 
 static int totals(TALLOC_CTX *ctx, struct db *db, const struct db_stmt *stmt,
 		  struct metric_total **out, size_t *n, struct sb_err *err)

@@ -23,13 +23,13 @@ struct metrics {
 	size_t n_controls;
 	struct metric_total *operations; /* label = state, not settled ones only */
 	size_t n_operations;
-	int64_t operations_due;	     /* claimable now */
-	double oldest_due_seconds;   /* how long the oldest of them has been due */
-	int64_t operations_leased;   /* being driven */
-	int64_t operations_wedged;   /* due for longer than two lease windows */
-	int64_t expired_retryable;   /* operations that ran out of retries, ever */
+	int64_t operations_due;	   /* claimable now */
+	double oldest_due_seconds; /* how long the oldest of them has been due */
+	int64_t operations_leased; /* being driven */
+	int64_t operations_wedged; /* due for longer than two lease windows */
+	int64_t expired_retryable; /* operations that ran out of retries, ever */
 };
-int metrics_read(TALLOC_CTX *ctx, struct db *db, struct metrics *out, struct sb_err *err)
-	MUST_CHECK;
+int metrics_read(TALLOC_CTX *ctx, struct db *db, struct metrics *out,
+		 struct sb_err *err) MUST_CHECK;
 
 #endif

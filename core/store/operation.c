@@ -11,9 +11,10 @@
 #include "core/base/fault.h"
 
 #define OPERATION_STATEMENTS(S)                                                          \
-	S(OP_SELECT_DUE, "SELECT id, apply_row, state, lease_token, lease_owner, attempt,"  \
-			 " deaths FROM apply_operations WHERE claim_after <= NOW(6)"     \
-			 " ORDER BY claim_after, id LIMIT 1 FOR UPDATE SKIP LOCKED")     \
+	S(OP_SELECT_DUE,                                                                 \
+	  "SELECT id, apply_row, state, lease_token, lease_owner, attempt,"              \
+	  " deaths FROM apply_operations WHERE claim_after <= NOW(6)"                    \
+	  " ORDER BY claim_after, id LIMIT 1 FOR UPDATE SKIP LOCKED")                    \
 	S(OP_APPLY_ID, "SELECT apply_id FROM applies WHERE id = ?")                      \
 	S(OP_TAKE, "UPDATE apply_operations SET lease_token = lease_token + 1,"          \
 		   " lease_owner = ?, lease_acquired_at = NOW(6), attempt = ?,"          \
@@ -25,12 +26,13 @@
 	S(OP_RECLAIM, "UPDATE apply_operations SET claim_after = NOW(6)"                 \
 		      " WHERE id = ? AND lease_token = ? AND lease_owner IS NOT NULL"    \
 		      " AND claim_after > NOW(6)")                                       \
-	S(OP_LOAD, "SELECT o.id, o.apply_row, a.apply_id, o.deployment, o.target, o.state," \
-		   " o.error_code, o.error_message, o.attempt, o.deaths,"                \
-		   " o.engine_state, o.lease_token, o.lease_owner, o.claim_after,"       \
-		   " o.started_at, o.completed_at FROM apply_operations o"               \
-		   " JOIN applies a ON a.id = o.apply_row"                               \
-		   " WHERE o.id = ? AND o.lease_token = ?")                              \
+	S(OP_LOAD,                                                                       \
+	  "SELECT o.id, o.apply_row, a.apply_id, o.deployment, o.target, o.state,"       \
+	  " o.error_code, o.error_message, o.attempt, o.deaths,"                         \
+	  " o.engine_state, o.lease_token, o.lease_owner, o.claim_after,"                \
+	  " o.started_at, o.completed_at FROM apply_operations o"                        \
+	  " JOIN applies a ON a.id = o.apply_row"                                        \
+	  " WHERE o.id = ? AND o.lease_token = ?")                                       \
 	S(OP_HAND_BACK, "UPDATE apply_operations SET lease_owner = NULL, claim_after ="  \
 			" CASE WHEN state IN ('stopped','completed','failed',"           \
 			"'cancelled','reverted') THEN NULL"                              \
@@ -66,7 +68,8 @@ struct number {
 };
 static const struct db_col number_column[] = { COL(I64, struct number, n) };
 
-/* What this claim costs: an attempt for a retry, and one for each death beyond the free. */
+/* What this claim costs: an attempt for a retry, and one for each death beyond the free.
+ */
 static void count_claim(struct due *due, struct claim *out)
 {
 	out->predecessor_died = due->lease_owner != NULL;
@@ -78,18 +81,20 @@ static void count_claim(struct due *due, struct claim *out)
 	out->state = due->state;
 }
 
-static int take(TALLOC_CTX *tmp, struct db *db, const char *owner, claim_note note, void *arg,
-		struct claim *out, struct sb_err *err)
+static int take(TALLOC_CTX *tmp, struct db *db, const char *owner, claim_note note,
+		void *arg, struct claim *out, struct sb_err *err)
 {
 	struct due due;
 	struct text id;
-	int rc = db_one(tmp, db, OP_SELECT_DUE, NO_BIND, due_columns, ARRAY_SIZE(due_columns),
-			&due, err);
+	int rc = db_one(tmp, db, OP_SELECT_DUE, NO_BIND, due_columns,
+			ARRAY_SIZE(due_columns), &due, err);
 
 	if (rc <= 0)
 		return rc;
-	if (db_one(tmp, db, OP_APPLY_ID, BIND(due.apply_row), text_column, 1, &id, err) != 1)
-		return sb_err(err, SB_ESTORAGE, "An operation without an apply: row %llu.",
+	if (db_one(tmp, db, OP_APPLY_ID, BIND(due.apply_row), text_column, 1, &id, err) !=
+	    1)
+		return sb_err(err, SB_ESTORAGE,
+			      "An operation without an apply: row %llu.",
 			      (unsigned long long)due.id);
 	FAULT("operation.claim.selected");
 	count_claim(&due, out);
@@ -99,7 +104,8 @@ static int take(TALLOC_CTX *tmp, struct db *db, const char *owner, claim_note no
 	snprintf(out->lease.apply_id, sizeof(out->lease.apply_id), "%s", id.s);
 	if (note && note(arg, due.id, out->lease.token, err) < 0)
 		return -1;
-	if (db_exec(db, OP_TAKE, BIND(owner, due.attempt, due.deaths, LEASE_SECONDS, due.id),
+	if (db_exec(db, OP_TAKE,
+		    BIND(owner, due.attempt, due.deaths, LEASE_SECONDS, due.id),
 		    err) != 1)
 		return -1;
 	FAULT("operation.claim.taken");
@@ -138,7 +144,8 @@ int operation_due(struct db *db, int64_t *n, int64_t *next_ms, struct sb_err *er
 	return 0;
 }
 
-int operation_reclaim(struct db *db, uint64_t operation, uint64_t token, struct sb_err *err)
+int operation_reclaim(struct db *db, uint64_t operation, uint64_t token,
+		      struct sb_err *err)
 {
 	int64_t n = db_exec(db, OP_RECLAIM, BIND(operation, token), err);
 
@@ -178,8 +185,8 @@ int operation_load(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
 
 int operation_hand_back(struct lease_tx *tx, int delay_seconds, struct sb_err *err)
 {
-	int64_t n = db_exec(tx->db, OP_HAND_BACK, BIND(delay_seconds, tx->lease->operation),
-			    err);
+	int64_t n = db_exec(tx->db, OP_HAND_BACK,
+			    BIND(delay_seconds, tx->lease->operation), err);
 
 	return n < 0 ? -1 : 0;
 }
@@ -187,8 +194,8 @@ int operation_hand_back(struct lease_tx *tx, int delay_seconds, struct sb_err *e
 int operation_save_engine_state(struct lease_tx *tx, const char *engine_state,
 				struct sb_err *err)
 {
-	int64_t n = db_exec(tx->db, OP_SAVE_ENGINE, BIND(engine_state, tx->lease->operation),
-			    err);
+	int64_t n = db_exec(tx->db, OP_SAVE_ENGINE,
+			    BIND(engine_state, tx->lease->operation), err);
 
 	return n < 0 ? -1 : 0;
 }

@@ -12,30 +12,32 @@
 struct claim {
 	struct lease lease;
 	enum state state;
-	int attempt;		/* after counting this claim */
-	bool predecessor_died;	/* the last owner did not hand the claim back */
+	int attempt;	       /* after counting this claim */
+	bool predecessor_died; /* the last owner did not hand the claim back */
 };
 
 /* Called with the claim's numbers before it is committed, so that the caller can write
  * down what it is about to own; -1 gives the claim up. */
-typedef int (*claim_note)(void *arg, uint64_t operation, uint64_t token, struct sb_err *err);
+typedef int (*claim_note)(void *arg, uint64_t operation, uint64_t token,
+			  struct sb_err *err);
 
 /*
  * Claim the operation that has been due for longest: 1 and *out, 0 when nothing is due.
  * Counts an attempt when it was failed_retryable, and when its drivers keep dying
- * (DEATHS_FREE). SB_EAMBIGUOUS when the COMMIT's answer was lost: the claim may exist, and
- * expires by itself.
+ * (DEATHS_FREE). SB_EAMBIGUOUS when the COMMIT's answer was lost: the claim may exist,
+ * and expires by itself.
  */
 int operation_claim(struct db *db, const char *owner, claim_note note, void *arg,
 		    struct claim *out, struct sb_err *err) MUST_CHECK;
 
 /* How many are due now, and the milliseconds until the next one is (-1: none at all). */
-int operation_due(struct db *db, int64_t *n, int64_t *next_ms, struct sb_err *err) MUST_CHECK;
+int operation_due(struct db *db, int64_t *n, int64_t *next_ms,
+		  struct sb_err *err) MUST_CHECK;
 
-/* The kernel has proved the owner of this claim dead: make it due now. Fenced by the token;
- * 1 when it was still that claim, else 0. The death stays on record. */
-int operation_reclaim(struct db *db, uint64_t operation, uint64_t token, struct sb_err *err)
-	MUST_CHECK;
+/* The kernel has proved the owner of this claim dead: make it due now. Fenced by the
+ * token; 1 when it was still that claim, else 0. The death stays on record. */
+int operation_reclaim(struct db *db, uint64_t operation, uint64_t token,
+		      struct sb_err *err) MUST_CHECK;
 
 int operation_load(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
 		   struct operation *out, struct sb_err *err) MUST_CHECK;
@@ -43,7 +45,8 @@ int operation_load(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
 /* ---- owned writes ------------------------------------------------------------------ */
 
 /* Give the claim back in good order: due now (delay 0) or later, no attempt spent. */
-int operation_hand_back(struct lease_tx *tx, int delay_seconds, struct sb_err *err) MUST_CHECK;
+int operation_hand_back(struct lease_tx *tx, int delay_seconds,
+			struct sb_err *err) MUST_CHECK;
 
 /* Remember what the engine needs to continue; NULL forgets it. */
 int operation_save_engine_state(struct lease_tx *tx, const char *engine_state,
@@ -56,8 +59,8 @@ int operation_note_progress(struct lease_tx *tx, struct sb_err *err) MUST_CHECK;
  * Derive the operation's state from its tasks and the apply's from its operations, write
  * what changed with its log lines, and set claim_after to what the table in DESIGN.md 3
  * says for the new state. forced: -1, or the state of an operation whose tasks cannot say
- * it (it has none). error_* describe a failure; NULL otherwise. SB_ECONFLICT when the apply
- * would become active beside another one.
+ * it (it has none). error_* describe a failure; NULL otherwise. SB_ECONFLICT when the
+ * apply would become active beside another one.
  */
 struct projection {
 	int forced;

@@ -5,40 +5,33 @@
 
 #include "core/base/fault.h"
 
-#define PLAN_STATEMENTS(S)                                                               \
-	S(PLAN_INSERT, "INSERT INTO plans (plan_id, database_name, database_type,"       \
-		       " environment, deployment, target, engine, repository,"           \
-		       " pull_request, head_sha, schema_files, plan_data, n_changes,"    \
-		       " n_errors) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")   \
-	S(PLAN_GET, "SELECT id, plan_id, database_name, database_type, environment,"     \
-		    " deployment, target, engine, repository, pull_request, head_sha,"   \
-		    " schema_files, plan_data, n_changes, n_errors, created_at"          \
-		    " FROM plans WHERE plan_id = ?")                                     \
-	S(PLAN_OF_APPLY, "SELECT p.id, plan_id, p.database_name, p.database_type,"       \
-			 " p.environment, p.deployment, target, p.engine, p.repository," \
-			 " p.pull_request, head_sha, schema_files, plan_data, n_changes," \
-			 " n_errors, p.created_at FROM plans p JOIN applies a"           \
-			 " ON a.plan_row = p.id WHERE a.id = ?")
+#define PLAN_STATEMENTS(S)                                                             \
+	S(PLAN_INSERT, "INSERT INTO plans (plan_id, database_name, database_type,"     \
+		       " environment, deployment, target, engine, repository,"         \
+		       " pull_request, head_sha, schema_files, plan_data, n_changes,"  \
+		       " n_errors) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") \
+	S(PLAN_GET, "SELECT id, plan_id, database_name, database_type, environment,"   \
+		    " deployment, target, engine, repository, pull_request, head_sha," \
+		    " schema_files, plan_data, n_changes, n_errors, created_at"        \
+		    " FROM plans WHERE plan_id = ?")                                   \
+	S(PLAN_OF_APPLY,                                                               \
+	  "SELECT p.id, plan_id, p.database_name, p.database_type,"                    \
+	  " p.environment, p.deployment, target, p.engine, p.repository,"              \
+	  " p.pull_request, head_sha, schema_files, plan_data, n_changes,"             \
+	  " n_errors, p.created_at FROM plans p JOIN applies a"                        \
+	  " ON a.plan_row = p.id WHERE a.id = ?")
 
 DB_STATEMENTS(plan, PLAN_STATEMENTS)
 
 static const struct db_col plan_columns[] = {
-	COL(U64, struct plan, id),
-	COL(STR, struct plan, plan_id),
-	COL(STR, struct plan, database),
-	COL(STR, struct plan, database_type),
-	COL(STR, struct plan, environment),
-	COL(STR, struct plan, deployment),
-	COL(STR, struct plan, target),
-	COL(STR, struct plan, engine),
-	COL(STR, struct plan, repository),
-	COL(I64, struct plan, pull_request),
-	COL(STR, struct plan, head_sha),
-	COL(STR, struct plan, schema_files),
-	COL(STR, struct plan, plan_data),
-	COL(INT, struct plan, n_changes),
-	COL(INT, struct plan, n_errors),
-	COL(STR, struct plan, created_at),
+	COL(U64, struct plan, id),	    COL(STR, struct plan, plan_id),
+	COL(STR, struct plan, database),    COL(STR, struct plan, database_type),
+	COL(STR, struct plan, environment), COL(STR, struct plan, deployment),
+	COL(STR, struct plan, target),	    COL(STR, struct plan, engine),
+	COL(STR, struct plan, repository),  COL(I64, struct plan, pull_request),
+	COL(STR, struct plan, head_sha),    COL(STR, struct plan, schema_files),
+	COL(STR, struct plan, plan_data),   COL(INT, struct plan, n_changes),
+	COL(INT, struct plan, n_errors),    COL(STR, struct plan, created_at),
 };
 
 static const char *or_empty(const char *s)
@@ -61,10 +54,12 @@ int plan_insert(struct db *db, const struct plan *p, struct sb_err *err)
 }
 
 static int one(TALLOC_CTX *ctx, struct db *db, const struct db_stmt *stmt,
-	       const struct db_bind *binds, size_t n, struct plan **out, struct sb_err *err)
+	       const struct db_bind *binds, size_t n, struct plan **out,
+	       struct sb_err *err)
 {
 	struct plan *p = mem_new(ctx, struct plan);
-	int rc = db_one(p, db, stmt, binds, n, plan_columns, ARRAY_SIZE(plan_columns), p, err);
+	int rc = db_one(p, db, stmt, binds, n, plan_columns, ARRAY_SIZE(plan_columns), p,
+			err);
 
 	*out = rc == 1 ? p : NULL;
 	if (rc != 1)

@@ -11,27 +11,27 @@
 #include "core/base/fault.h"
 #include "core/store/operation.h"
 
-#define PROJECT_STATEMENTS(S)                                                            \
-	S(PR_OPERATION, "SELECT state, attempt, started_at IS NOT NULL, deployment"      \
-			" FROM apply_operations WHERE id = ?")                           \
-	S(PR_TASKS, "SELECT state FROM tasks WHERE operation_row = ? ORDER BY seq")      \
-	S(PR_SET_OPERATION,                                                              \
-	  "UPDATE apply_operations SET state = ?, error_code = ?, error_message = ?,"    \
-	  " lease_owner = CASE WHEN ? THEN lease_owner ELSE NULL END,"                   \
+#define PROJECT_STATEMENTS(S)                                                             \
+	S(PR_OPERATION, "SELECT state, attempt, started_at IS NOT NULL, deployment"       \
+			" FROM apply_operations WHERE id = ?")                            \
+	S(PR_TASKS, "SELECT state FROM tasks WHERE operation_row = ? ORDER BY seq")       \
+	S(PR_SET_OPERATION,                                                               \
+	  "UPDATE apply_operations SET state = ?, error_code = ?, error_message = ?,"     \
+	  " lease_owner = CASE WHEN ? THEN lease_owner ELSE NULL END,"                    \
 	  " claim_after = CASE WHEN ? < 0 THEN NULL ELSE NOW(6) + INTERVAL ? SECOND END," \
-	  " failed_at = CASE WHEN ? THEN NOW(6) ELSE failed_at END,"                     \
-	  " started_at = CASE WHEN ? THEN COALESCE(started_at, NOW(6))"                  \
-	  " ELSE started_at END,"                                                        \
-	  " completed_at = CASE WHEN ? THEN NOW(6) ELSE NULL END WHERE id = ?")          \
-	S(PR_APPLY, "SELECT state, attempt, started_at IS NOT NULL, deployment FROM"     \
-		    " (SELECT state, 0 AS attempt, started_at, deployment FROM applies"  \
-		    " WHERE id = ? FOR UPDATE) a")                                       \
-	S(PR_OPERATIONS, "SELECT state FROM apply_operations WHERE apply_row = ?"        \
-			 " ORDER BY id")                                                 \
-	S(PR_SET_APPLY,                                                                  \
-	  "UPDATE applies SET state = ?, error_code = ?, error_message = ?,"             \
-	  " started_at = CASE WHEN ? THEN COALESCE(started_at, NOW(6))"                  \
-	  " ELSE started_at END,"                                                        \
+	  " failed_at = CASE WHEN ? THEN NOW(6) ELSE failed_at END,"                      \
+	  " started_at = CASE WHEN ? THEN COALESCE(started_at, NOW(6))"                   \
+	  " ELSE started_at END,"                                                         \
+	  " completed_at = CASE WHEN ? THEN NOW(6) ELSE NULL END WHERE id = ?")           \
+	S(PR_APPLY, "SELECT state, attempt, started_at IS NOT NULL, deployment FROM"      \
+		    " (SELECT state, 0 AS attempt, started_at, deployment FROM applies"   \
+		    " WHERE id = ? FOR UPDATE) a")                                        \
+	S(PR_OPERATIONS, "SELECT state FROM apply_operations WHERE apply_row = ?"         \
+			 " ORDER BY id")                                                  \
+	S(PR_SET_APPLY,                                                                   \
+	  "UPDATE applies SET state = ?, error_code = ?, error_message = ?,"              \
+	  " started_at = CASE WHEN ? THEN COALESCE(started_at, NOW(6))"                   \
+	  " ELSE started_at END,"                                                         \
 	  " completed_at = CASE WHEN ? THEN NOW(6) ELSE NULL END WHERE id = ?")
 
 DB_STATEMENTS(project, PROJECT_STATEMENTS)
@@ -74,18 +74,19 @@ static int claim_delay(enum state s, int attempt)
 	BUG("no such class");
 }
 
-static int log_change(struct lease_tx *tx, const char *what, enum state old, enum state new,
-		      const struct projection *p, struct sb_err *err)
+static int log_change(struct lease_tx *tx, const char *what, enum state old,
+		      enum state new, const struct projection *p, struct sb_err *err)
 {
 	const char *why = p->error_message ? p->error_message : p->message;
-	const char *level = new == STATE_FAILED ? "error" :
-			    new == STATE_FAILED_RETRYABLE ? "warn" : "info";
+	const char *level = new == STATE_FAILED		    ? "error"
+			    : new == STATE_FAILED_RETRYABLE ? "warn"
+							    : "info";
 	char text[1200];
 
 	snprintf(text, sizeof(text), "%s: %s -> %s%s%s", what, state_label(old),
 		 state_label(new), why ? ". " : "", why ? why : "");
-	return lease_log(tx, "", level, "state_transition", state_name(old), state_name(new),
-			 text, err);
+	return lease_log(tx, "", level, "state_transition", state_name(old),
+			 state_name(new), text, err);
 }
 
 static int set_operation(struct lease_tx *tx, const struct parent *old, enum state new,
@@ -115,15 +116,16 @@ static int project_apply(TALLOC_CTX *tmp, struct lease_tx *tx, const struct proj
 	if (db_one(tmp, tx->db, PR_APPLY, BIND(tx->lease->apply_row), parent_columns,
 		   ARRAY_SIZE(parent_columns), &apply, err) != 1)
 		return -1;
-	if (db_all(tmp, tx->db, PR_OPERATIONS, BIND(tx->lease->apply_row), state_column, 1,
-		   sizeof(*states), &states, &n, err) < 0)
+	if (db_all(tmp, tx->db, PR_OPERATIONS, BIND(tx->lease->apply_row), state_column,
+		   1, sizeof(*states), &states, &n, err) < 0)
 		return -1;
 	new = state_derive(states, n, apply.begun);
 	if (new == apply.state && !p->error_message)
 		return 0;
 	if (state_is_settled(apply.state))
-		return sb_err(err, SB_EINTERNAL, "%s is settled (%s) and may not become %s.",
-			      tx->lease->apply_id, state_name(apply.state), state_name(new));
+		return sb_err(
+			err, SB_EINTERNAL, "%s is settled (%s) and may not become %s.",
+			tx->lease->apply_id, state_name(apply.state), state_name(new));
 	if (db_exec(tx->db, PR_SET_APPLY,
 		    BIND(state_name(new), p->error_code ? p->error_code : "",
 			 p->error_message, begins(new), state_is_settled(new),
@@ -155,8 +157,8 @@ int operation_project(struct lease_tx *tx, const struct projection *p, enum stat
 	new = p->forced >= 0 ? (enum state)p->forced : state_derive(states, n, true);
 	if (state_is_settled(op.state) && new != op.state) {
 		sb_err(err, SB_EINTERNAL,
-			      "An operation of %s is settled (%s) and may not become %s.",
-			      tx->lease->apply_id, state_name(op.state), state_name(new));
+		       "An operation of %s is settled (%s) and may not become %s.",
+		       tx->lease->apply_id, state_name(op.state), state_name(new));
 		goto out;
 	}
 	if (new != op.state || p->error_message)

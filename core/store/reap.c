@@ -7,26 +7,26 @@
 
 #include "core/base/fault.h"
 
-#define REAP_STATEMENTS(S)                                                               \
-	S(RE_EXPIRED, "SELECT o.id, o.apply_row, o.lease_token, a.apply_id, o.attempt,"  \
-		      " o.attempt < ? FROM apply_operations o JOIN applies a"            \
-		      " ON a.id = o.apply_row WHERE o.state = 'failed_retryable'"        \
-		      " AND o.lease_owner IS NULL AND (o.attempt >= ?"                   \
-		      " OR o.failed_at < NOW(6) - INTERVAL ? SECOND)"                    \
-		      " ORDER BY o.id LIMIT 1 FOR UPDATE SKIP LOCKED")                   \
-	S(RE_TAKE, "UPDATE apply_operations SET lease_token = lease_token + 1,"          \
-		   " lease_owner = ?, lease_acquired_at = NOW(6),"                       \
-		   " claim_after = NOW(6) + INTERVAL ? SECOND WHERE id = ?")             \
-	S(RE_REQUESTS,                                                                   \
-	  "UPDATE apply_control_requests r JOIN applies a ON a.id = r.apply_row"         \
-	  " SET r.status = 'failed', r.completed_at = NOW(6), r.error_message ="         \
-	  " CONCAT('The apply was ', a.state, ' before this could take effect.')"        \
-	  " WHERE r.status = 'pending'"                                                  \
-	  " AND a.state IN ('completed','failed','cancelled','reverted')")               \
-	S(RE_WEDGED, "SELECT a.apply_id, o.state,"                                       \
-		     " TIMESTAMPDIFF(SECOND, o.claim_after, NOW(6))"                     \
-		     " FROM apply_operations o JOIN applies a ON a.id = o.apply_row"     \
-		     " WHERE o.claim_after < NOW(6) - INTERVAL ? SECOND"                 \
+#define REAP_STATEMENTS(S)                                                              \
+	S(RE_EXPIRED, "SELECT o.id, o.apply_row, o.lease_token, a.apply_id, o.attempt," \
+		      " o.attempt < ? FROM apply_operations o JOIN applies a"           \
+		      " ON a.id = o.apply_row WHERE o.state = 'failed_retryable'"       \
+		      " AND o.lease_owner IS NULL AND (o.attempt >= ?"                  \
+		      " OR o.failed_at < NOW(6) - INTERVAL ? SECOND)"                   \
+		      " ORDER BY o.id LIMIT 1 FOR UPDATE SKIP LOCKED")                  \
+	S(RE_TAKE, "UPDATE apply_operations SET lease_token = lease_token + 1,"         \
+		   " lease_owner = ?, lease_acquired_at = NOW(6),"                      \
+		   " claim_after = NOW(6) + INTERVAL ? SECOND WHERE id = ?")            \
+	S(RE_REQUESTS,                                                                  \
+	  "UPDATE apply_control_requests r JOIN applies a ON a.id = r.apply_row"        \
+	  " SET r.status = 'failed', r.completed_at = NOW(6), r.error_message ="        \
+	  " CONCAT('The apply was ', a.state, ' before this could take effect.')"       \
+	  " WHERE r.status = 'pending'"                                                 \
+	  " AND a.state IN ('completed','failed','cancelled','reverted')")              \
+	S(RE_WEDGED, "SELECT a.apply_id, o.state,"                                      \
+		     " TIMESTAMPDIFF(SECOND, o.claim_after, NOW(6))"                    \
+		     " FROM apply_operations o JOIN applies a ON a.id = o.apply_row"    \
+		     " WHERE o.claim_after < NOW(6) - INTERVAL ? SECOND"                \
 		     " ORDER BY o.claim_after LIMIT 100")
 
 DB_STATEMENTS(reap, REAP_STATEMENTS)
@@ -55,8 +55,8 @@ int reap_claim_expired(struct db *db, const char *owner, struct claim *out, bool
 	if (db_begin(db, err) < 0)
 		goto out;
 	rc = db_one(tmp, db, RE_EXPIRED,
-		    BIND(RETRY_BUDGET, RETRY_BUDGET, RETRY_WINDOW_SECONDS), expired_columns,
-		    ARRAY_SIZE(expired_columns), &row, err);
+		    BIND(RETRY_BUDGET, RETRY_BUDGET, RETRY_WINDOW_SECONDS),
+		    expired_columns, ARRAY_SIZE(expired_columns), &row, err);
 	if (rc == 1 && db_exec(db, RE_TAKE, BIND(owner, LEASE_SECONDS, row.id), err) != 1)
 		rc = -1;
 	FAULT("reap.expired.taken");
@@ -88,8 +88,8 @@ static const struct db_col wedged_columns[] = {
 	COL(I64, struct reap_wedged, due_seconds),
 };
 
-int reap_find_wedged(TALLOC_CTX *ctx, struct db *db, int seconds, struct reap_wedged **out,
-		     size_t *n, struct sb_err *err)
+int reap_find_wedged(TALLOC_CTX *ctx, struct db *db, int seconds,
+		     struct reap_wedged **out, size_t *n, struct sb_err *err)
 {
 	return db_all(ctx, db, RE_WEDGED, BIND(seconds), wedged_columns,
 		      ARRAY_SIZE(wedged_columns), sizeof(**out), out, n, err);

@@ -26,7 +26,7 @@ struct reap_wedged {
 	char *apply_id, *state;
 	int64_t due_seconds;
 };
-int reap_find_wedged(TALLOC_CTX *ctx, struct db *db, int seconds, struct reap_wedged **out,
-		     size_t *n, struct sb_err *err) MUST_CHECK;
+int reap_find_wedged(TALLOC_CTX *ctx, struct db *db, int seconds,
+		     struct reap_wedged **out, size_t *n, struct sb_err *err) MUST_CHECK;
 
 #endif

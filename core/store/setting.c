@@ -3,12 +3,13 @@
  */
 #include "core/store/setting.h"
 
-#define SETTING_STATEMENTS(S)                                                            \
-	S(SETTING_GET, "SELECT setting_key, setting_value, updated_at FROM settings"     \
-		       " WHERE setting_key = ?")                                         \
-	S(SETTING_SET, "INSERT INTO settings (setting_key, setting_value) VALUES (?, ?)" \
-		       " ON DUPLICATE KEY UPDATE setting_value = ?, updated_at = NOW(6)") \
-	S(SETTING_LIST, "SELECT setting_key, setting_value, updated_at FROM settings"    \
+#define SETTING_STATEMENTS(S)                                                         \
+	S(SETTING_GET, "SELECT setting_key, setting_value, updated_at FROM settings"  \
+		       " WHERE setting_key = ?")                                      \
+	S(SETTING_SET,                                                                \
+	  "INSERT INTO settings (setting_key, setting_value) VALUES (?, ?)"           \
+	  " ON DUPLICATE KEY UPDATE setting_value = ?, updated_at = NOW(6)")          \
+	S(SETTING_LIST, "SELECT setting_key, setting_value, updated_at FROM settings" \
 			" ORDER BY setting_key")
 
 DB_STATEMENTS(setting, SETTING_STATEMENTS)

@@ -1,9 +1,11 @@
 /*
- * storage.c - opening our storage, checking that we understand it, creating it. See storage.h.
+ * storage.c - opening our storage, checking that we understand it, creating it. See
+ * storage.h.
  *
- * "Understand" means: every statement of this binary prepares against it, and every unique
- * index and CHECK constraint that the code relies on is there. That can be checked in a few
- * milliseconds and does not depend on a version number that somebody has to remember.
+ * "Understand" means: every statement of this binary prepares against it, and every
+ * unique index and CHECK constraint that the code relies on is there. That can be checked
+ * in a few milliseconds and does not depend on a version number that somebody has to
+ * remember.
  */
 #include "core/store/storage.h"
 
@@ -12,23 +14,37 @@
 
 #include "core/base/fault.h"
 
-#define STORAGE_STATEMENTS(S)                                                            \
-	S(ST_PING, "SELECT 1")                                                           \
-	S(ST_TABLE, "SELECT COUNT(*) FROM information_schema.tables"                     \
-		    " WHERE table_schema = DATABASE() AND table_name = ?")               \
-	S(ST_UNIQUE, "SELECT COUNT(DISTINCT index_name) FROM"                            \
-		     " information_schema.statistics WHERE table_schema = DATABASE()"    \
-		     " AND table_name = ? AND index_name = ? AND non_unique = 0")        \
-	S(ST_CHECK, "SELECT COUNT(*) FROM information_schema.table_constraints"          \
-		    " WHERE constraint_schema = DATABASE() AND table_name = ?"           \
-		    " AND constraint_name = ? AND constraint_type = 'CHECK'")            \
-	S(ST_LOCK, "SELECT GET_LOCK(CONCAT('schemabot_', LEFT(SHA2(DATABASE(), 256), 40)), 60)")
+#define STORAGE_STATEMENTS(S)                                                         \
+	S(ST_PING, "SELECT 1")                                                        \
+	S(ST_TABLE, "SELECT COUNT(*) FROM information_schema.tables"                  \
+		    " WHERE table_schema = DATABASE() AND table_name = ?")            \
+	S(ST_UNIQUE, "SELECT COUNT(DISTINCT index_name) FROM"                         \
+		     " information_schema.statistics WHERE table_schema = DATABASE()" \
+		     " AND table_name = ? AND index_name = ? AND non_unique = 0")     \
+	S(ST_CHECK, "SELECT COUNT(*) FROM information_schema.table_constraints"       \
+		    " WHERE constraint_schema = DATABASE() AND table_name = ?"        \
+		    " AND constraint_name = ? AND constraint_type = 'CHECK'")         \
+	S(ST_LOCK,                                                                    \
+	  "SELECT GET_LOCK(CONCAT('schemabot_', LEFT(SHA2(DATABASE(), 256), 40)), 60)")
 
 DB_STATEMENTS(storage, STORAGE_STATEMENTS)
 
-#define SETS(X)                                                                          \
-	X(storage) X(plan) X(apply) X(apply_read) X(apply_list) X(apply_log) X(operation) \
-	X(project) X(lease) X(task) X(control) X(lock) X(setting) X(metrics) X(reap)
+#define SETS(X)       \
+	X(storage)    \
+	X(plan)       \
+	X(apply)      \
+	X(apply_read) \
+	X(apply_list) \
+	X(apply_log)  \
+	X(operation)  \
+	X(project)    \
+	X(lease)      \
+	X(task)       \
+	X(control)    \
+	X(lock)       \
+	X(setting)    \
+	X(metrics)    \
+	X(reap)
 #define X(set) extern const struct db_stmt_set set##_statements;
 SETS(X)
 #undef X
@@ -83,11 +99,12 @@ static int count(struct db *db, const struct db_stmt *stmt, const struct db_bind
 
 static int refuse(const struct db *db, const char *what, struct sb_err *err)
 {
-	return sb_err(err, SB_ECONFIG,
-		      "The storage (database '%s') is not what this binary needs: %s Run "
-		      "`schemabot-reaper --converge-storage`; if that does not help, the storage "
-		      "belongs to another version of SchemaBot.",
-		      db_params(db)->schema, what);
+	return sb_err(
+		err, SB_ECONFIG,
+		"The storage (database '%s') is not what this binary needs: %s Run "
+		"`schemabot-reaper --converge-storage`; if that does not help, the storage "
+		"belongs to another version of SchemaBot.",
+		db_params(db)->schema, what);
 }
 
 static int check(struct db *db, struct sb_err *err)
@@ -107,8 +124,8 @@ static int check(struct db *db, struct sb_err *err)
 	for (size_t i = 0; i < ARRAY_SIZE(relied_on); i++) {
 		char what[160];
 
-		if (count(db, relied_on[i].ask, BIND(relied_on[i].table, relied_on[i].name), &n,
-			  err) < 0)
+		if (count(db, relied_on[i].ask,
+			  BIND(relied_on[i].table, relied_on[i].name), &n, err) < 0)
 			return -1;
 		if (n > 0)
 			continue;
@@ -184,7 +201,7 @@ int storage_converge(TALLOC_CTX *ctx, const struct config *config, struct sb_err
 		goto out;
 	if (locked != 1) {
 		sb_err(err, SB_ESTORAGE,
-			      "Somebody else is converging the storage; try again.");
+		       "Somebody else is converging the storage; try again.");
 		goto out;
 	}
 	created = create_absent(db, err);

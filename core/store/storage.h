@@ -11,13 +11,15 @@
 #include "core/base/config.h"
 #include "core/base/db.h"
 
-/* Every statement of core/store, for the check and for the test that prepares them all. */
+/* Every statement of core/store, for the check and for the test that prepares them all.
+ */
 extern const struct db_stmt_set *const storage_statement_sets[];
 extern const size_t storage_n_statement_sets;
 
 /*
- * Connect and check. SB_ESTORAGE when it cannot be reached; SB_ECONFIG when its tables are
- * not what this binary needs, naming the first difference and what to run. *out of ctx.
+ * Connect and check. SB_ESTORAGE when it cannot be reached; SB_ECONFIG when its tables
+ * are not what this binary needs, naming the first difference and what to run. *out of
+ * ctx.
  */
 int storage_open(TALLOC_CTX *ctx, const struct config *config, struct db **out,
 		 struct sb_err *err) MUST_CHECK;
@@ -28,7 +30,7 @@ int storage_connect(TALLOC_CTX *ctx, const struct config *config, struct db **ou
 int storage_ping(struct db *db, struct sb_err *err) MUST_CHECK;
 
 /* Create the absent tables. Returns how many statements ran, or -1. */
-int storage_converge(TALLOC_CTX *ctx, const struct config *config, struct sb_err *err)
-	MUST_CHECK;
+int storage_converge(TALLOC_CTX *ctx, const struct config *config,
+		     struct sb_err *err) MUST_CHECK;
 
 #endif

@@ -7,24 +7,26 @@
 
 #include "core/base/fault.h"
 
-#define TASK_STATEMENTS(S)                                                               \
-	S(TASK_ALL, "SELECT id, operation_row, task_id, seq, namespace, table_name, ddl," \
-		    " ddl_action, execution_mode, mode_reason, algorithm, state,"        \
-		    " error_message, attempt, rows_copied, rows_total, percent,"         \
-		    " eta_seconds, is_instant, throttled, throttle_reason, detail,"      \
-		    " cutover_attempts, started_at, completed_at FROM tasks"             \
-		    " WHERE operation_row = ? ORDER BY seq")                             \
-	S(TASK_MOVE, "UPDATE tasks SET state = ?, error_message = ?,"                    \
-		     " attempt = attempt + ?,"                                           \
-		     " started_at = CASE WHEN ? THEN COALESCE(started_at, NOW(6))"       \
-		     " ELSE started_at END,"                                             \
-		     " completed_at = CASE WHEN ? THEN NOW(6) ELSE NULL END,"            \
-		     " percent = CASE WHEN ? THEN 100 ELSE percent END"                  \
-		     " WHERE id = ? AND operation_row = ? AND state = ?")                \
-	S(TASK_PROGRESS, "UPDATE tasks SET rows_copied = ?, rows_total = ?, percent = ?," \
-			 " eta_seconds = ?, is_instant = ?, throttled = ?,"              \
-			 " throttle_reason = ?, detail = ?, cutover_attempts = ?"        \
-			 " WHERE id = ? AND operation_row = ?")
+#define TASK_STATEMENTS(S)                                                         \
+	S(TASK_ALL,                                                                \
+	  "SELECT id, operation_row, task_id, seq, namespace, table_name, ddl,"    \
+	  " ddl_action, execution_mode, mode_reason, algorithm, state,"            \
+	  " error_message, attempt, rows_copied, rows_total, percent,"             \
+	  " eta_seconds, is_instant, throttled, throttle_reason, detail,"          \
+	  " cutover_attempts, started_at, completed_at FROM tasks"                 \
+	  " WHERE operation_row = ? ORDER BY seq")                                 \
+	S(TASK_MOVE, "UPDATE tasks SET state = ?, error_message = ?,"              \
+		     " attempt = attempt + ?,"                                     \
+		     " started_at = CASE WHEN ? THEN COALESCE(started_at, NOW(6))" \
+		     " ELSE started_at END,"                                       \
+		     " completed_at = CASE WHEN ? THEN NOW(6) ELSE NULL END,"      \
+		     " percent = CASE WHEN ? THEN 100 ELSE percent END"            \
+		     " WHERE id = ? AND operation_row = ? AND state = ?")          \
+	S(TASK_PROGRESS,                                                           \
+	  "UPDATE tasks SET rows_copied = ?, rows_total = ?, percent = ?,"         \
+	  " eta_seconds = ?, is_instant = ?, throttled = ?,"                       \
+	  " throttle_reason = ?, detail = ?, cutover_attempts = ?"                 \
+	  " WHERE id = ? AND operation_row = ?")
 
 DB_STATEMENTS(task, TASK_STATEMENTS)
 
@@ -70,8 +72,9 @@ int task_move(struct lease_tx *tx, struct task *t, enum state_event event, enum 
 	int64_t n;
 
 	if (!state_may_move(t->state, event, to))
-		return sb_err(err, SB_EINTERNAL, "Task %s may not go from %s to %s by %s.",
-			      t->task_id, state_name(t->state), state_name(to),
+		return sb_err(err, SB_EINTERNAL,
+			      "Task %s may not go from %s to %s by %s.", t->task_id,
+			      state_name(t->state), state_name(to),
 			      state_event_name(event));
 	n = db_exec(tx->db, TASK_MOVE,
 		    BIND(state_name(to), error,
@@ -89,8 +92,8 @@ int task_move(struct lease_tx *tx, struct task *t, enum state_event event, enum 
 	snprintf(text, sizeof(text), "%s.%s: %s -> %s%s%s", t->namespace, t->table,
 		 state_label(t->state), state_label(to), error ? ". " : "",
 		 error ? error : "");
-	if (lease_log(tx, t->task_id, to == STATE_FAILED ? "error" : "info", "task_update",
-		      state_name(t->state), state_name(to), text, err) < 0)
+	if (lease_log(tx, t->task_id, to == STATE_FAILED ? "error" : "info",
+		      "task_update", state_name(t->state), state_name(to), text, err) < 0)
 		return -1;
 	t->state = to;
 	return 0;

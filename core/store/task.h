@@ -23,8 +23,9 @@ int task_load_all(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
 int task_move(struct lease_tx *tx, struct task *t, enum state_event event, enum state to,
 	      const char *error, struct sb_err *err) MUST_CHECK;
 
-/* Write t's counters (rows, percent, eta, throttle, detail, cutover attempts, is_instant). */
-int task_save_progress(struct lease_tx *tx, const struct task *t, struct sb_err *err)
-	MUST_CHECK;
+/* Write t's counters (rows, percent, eta, throttle, detail, cutover attempts,
+ * is_instant). */
+int task_save_progress(struct lease_tx *tx, const struct task *t,
+		       struct sb_err *err) MUST_CHECK;
 
 #endif

@@ -2,8 +2,8 @@
  * claim.c - how fast is the queue? N processes claim until nothing is due.
  *
  * Run by tests/bench/run against a storage that it has filled: claim --config FILE
- * --processes N. Prints "<claims> <seconds>"; whether a row was claimed twice is checked by
- * the caller in the table (a lease token above 1).
+ * --processes N. Prints "<claims> <seconds>"; whether a row was claimed twice is checked
+ * by the caller in the table (a lease token above 1).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,7 +76,8 @@ int main(int argc, char **argv)
 {
 	const char *processes = "8";
 	const struct program_option options[] = {
-		{ "processes", "N", "how many claim at a time (default 8)", NULL, &processes },
+		{ "processes", "N", "how many claim at a time (default 8)", NULL,
+		  &processes },
 	};
 	const struct program program = { "claim", "measures the queue", options,
 					 ARRAY_SIZE(options) };

@@ -1,5 +1,6 @@
 /*
- * test_base.c - core/base without a server: errors, buffers, ids, JSON, quoting, faults' absence.
+ * test_base.c - core/base without a server: errors, buffers, ids, JSON, quoting, faults'
+ * absence.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,10 +31,10 @@ static int teardown(void **unused)
 static void every_error_code_has_its_row(void **unused)
 {
 	(void)unused;
-#define X(code, class, http, wire, exit)                                                 \
-	assert_true(err_http_status(code) >= 400 && err_http_status(code) < 600);        \
-	assert_true(strlen(err_wire_code(code)) > 0);                                    \
-	assert_true(err_exit_code(code) > 0 && err_exit_code(code) < 128);               \
+#define X(code, class, http, wire, exit)                                          \
+	assert_true(err_http_status(code) >= 400 && err_http_status(code) < 600); \
+	assert_true(strlen(err_wire_code(code)) > 0);                             \
+	assert_true(err_exit_code(code) > 0 && err_exit_code(code) < 128);        \
 	assert_string_equal(err_name(code), #code);
 	ERR_CODES(X)
 #undef X
@@ -147,8 +148,9 @@ static void good_json_is_decoded(void **unused)
 	struct sb_err err;
 
 	(void)unused;
-	assert_int_equal(decode(" {\"name\":\"x\",\"n\":7,\"flag\":true,\"map\":{}} \n", &b, &err),
-			 0);
+	assert_int_equal(
+		decode(" {\"name\":\"x\",\"n\":7,\"flag\":true,\"map\":{}} \n", &b, &err),
+		0);
 	assert_string_equal(b.name, "x");
 	assert_int_equal(b.n, 7);
 	assert_true(b.flag);
@@ -239,8 +241,9 @@ static void options_survive_the_wire(void **unused)
 static void bad_options_are_refused(void **unused)
 {
 	static const char *const cases[] = {
-		"{\"allow_unsafe\":\"yes\"}", "{\"allow_unsafe\":true}", "{\"volume\":\"12\"}",
-		"{\"volume\":\"0\"}",	      "{\"volume\":\"3x\"}",	 "{\"branch\":\"\"}",
+		"{\"allow_unsafe\":\"yes\"}", "{\"allow_unsafe\":true}",
+		"{\"volume\":\"12\"}",	      "{\"volume\":\"0\"}",
+		"{\"volume\":\"3x\"}",	      "{\"branch\":\"\"}",
 		"{\"algorithm\":\"fast\"}",   "{\"alow_unsafe\":\"true\"}",
 	};
 
@@ -250,7 +253,8 @@ static void bad_options_are_refused(void **unused)
 		struct json_object *o;
 		struct sb_err err;
 
-		assert_int_equal(json_parse(ctx, cases[i], strlen(cases[i]), &o, &err), 0);
+		assert_int_equal(json_parse(ctx, cases[i], strlen(cases[i]), &o, &err),
+				 0);
 		assert_int_equal(options_parse(ctx, o, &options, &err), -1);
 		assert_int_equal(err.code, SB_EINVALID);
 	}

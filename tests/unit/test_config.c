@@ -1,6 +1,6 @@
 /*
- * test_config.c - the configuration file: what is accepted, what is refused and with which
- * line, and that no secret gets out.
+ * test_config.c - the configuration file: what is accepted, what is refused and with
+ * which line, and that no secret gets out.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,10 +41,11 @@ static int load(const char *text, struct config **out, struct sb_err *err)
 	return config_load(ctx, path, out, err);
 }
 
-#define STORAGE "storage = { user = \"u\"; password = \"env:TEST_PW\"; database = \"s\"; };\n"
-#define SHOP                                                                             \
-	"databases = { shop = { type = \"mysql\"; environments = { staging = {"          \
-	" user = \"t\"; password = \"env:TEST_PW\"; schemas = { shop = \"shop_s\"; }; };"  \
+#define STORAGE \
+	"storage = { user = \"u\"; password = \"env:TEST_PW\"; database = \"s\"; };\n"
+#define SHOP                                                                              \
+	"databases = { shop = { type = \"mysql\"; environments = { staging = {"           \
+	" user = \"t\"; password = \"env:TEST_PW\"; schemas = { shop = \"shop_s\"; }; };" \
 	" production = { user = \"t\"; password = \"env:TEST_PW\"; }; }; }; };\n"
 
 static void a_good_file_is_understood(void **unused)
@@ -77,23 +78,29 @@ static void what_is_wrong_is_said_with_its_line(void **unused)
 	} cases[] = {
 		{ STORAGE SHOP "colour = 1;", ":3: unknown key 'colour'" },
 		{ STORAGE SHOP "drivers = 0;", ":3: 'drivers' must be from 1 to 64" },
-		{ STORAGE SHOP "drivers = \"4\";", ":3: 'drivers' must be a whole number" },
+		{ STORAGE SHOP "drivers = \"4\";",
+		  ":3: 'drivers' must be a whole number" },
 		{ STORAGE SHOP "run_dir = 4;", ":3: 'run_dir' must be a string" },
 		{ STORAGE SHOP "log_level = \"loud\";", ":3: 'log_level' must be" },
 		{ STORAGE SHOP "drivers = ", ":3: syntax error" },
 		{ STORAGE, "'databases' is missing" },
 		{ SHOP, "'storage' is missing" },
-		{ SHOP "storage = { user = \"u\"; password = \"hunter22\"; database = \"s\"; };",
+		{ SHOP
+		  "storage = { user = \"u\"; password = \"hunter22\"; database = \"s\"; };",
 		  "a secret may not stand in the file" },
-		{ SHOP "storage = { user = \"u\"; password = \"env:NOT_THERE\"; database = \"s\"; };",
+		{ SHOP
+		  "storage = { user = \"u\"; password = \"env:NOT_THERE\"; database = \"s\"; };",
 		  "NOT_THERE is not set" },
-		{ SHOP "storage = { user = \"u\"; password = \"file:/no/such\"; database = \"s\"; };",
+		{ SHOP
+		  "storage = { user = \"u\"; password = \"file:/no/such\"; database = \"s\"; };",
 		  "cannot read the secret file /no/such" },
 		{ STORAGE SHOP "tokens = { a = { role = \"admin\"; sha256 = \"0\"; }; };",
 		  "'role' must be read or write" },
-		{ STORAGE SHOP "tokens = { a = { role = \"read\"; sha256 = \"abc\"; }; };",
+		{ STORAGE SHOP
+		  "tokens = { a = { role = \"read\"; sha256 = \"abc\"; }; };",
 		  "64 lower-case hex digits" },
-		{ STORAGE SHOP "tokens = { Alice = { role = \"read\"; sha256 = \"0\"; }; };",
+		{ STORAGE SHOP
+		  "tokens = { Alice = { role = \"read\"; sha256 = \"0\"; }; };",
 		  "'Alice' is not a name" },
 	};
 
