@@ -112,10 +112,11 @@ int request_idempotency_key(struct request *req, struct sb_err *err)
 	const char *key = request_param(req, "HTTP_IDEMPOTENCY_KEY");
 	size_t n = key ? strlen(key) : 0;
 
+	bool visible = true;
+
 	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)key[i] <= 0x20 || (unsigned char)key[i] >= 0x7f)
-			n = 256;
-	if (n > 255)
+		visible &= (unsigned char)key[i] > 0x20 && (unsigned char)key[i] < 0x7f;
+	if (!visible || n > 255)
 		return sb_err(
 			err, SB_EINVALID,
 			"Idempotency-Key must be 1 to 255 visible ASCII characters.");

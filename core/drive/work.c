@@ -399,15 +399,17 @@ static int poll_and_write(struct drive *d, struct engine_progress **progress,
 }
 
 /* A task that the engine reports as failed. */
-static enum step failed(struct drive *d, struct task *t, const struct sb_err *why)
+static enum step failed(struct drive *d, struct task *t, const struct sb_err *reported)
 {
+	const struct sb_err why = *reported; /* lies in what closing the engine frees */
+	const struct sb_err kept = *why; /* it lives in the run that is about to go */
 	struct sb_err err;
 
-	log_err(LOG_WARN, "drive.failed", why, "%s.%s failed", t->namespace, t->table);
+	log_err(LOG_WARN, "drive.failed", &why, "%s.%s failed", t->namespace, t->table);
 	drive_close_engine(d);
-	if (err_class(why->code) == ERR_UNCERTAIN)
+	if (err_class(why.code) == ERR_UNCERTAIN)
 		return STEP_UNCERTAIN;
-	if (settle_task_failure(d, t, why, &err) < 0)
+	if (settle_task_failure(d, t, &why, &err) < 0)
 		return drive_step_of(d, &err, "recording a failure");
 	return STEP_SETTLED;
 }

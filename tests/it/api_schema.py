@@ -35,7 +35,7 @@ def check(value, schema, where):
         others = schema.get("additionalProperties")
         for name, member in value.items():
             described = schema.get("properties", {}).get(name, others)
-            assert described, f"{where}.{name} is not described"
+            assert described is not None, f"{where}.{name} is not described"
             check(member, described, f"{where}.{name}")
 
 
