@@ -5,12 +5,17 @@
 
 #include <string.h>
 
-#define PLACES	64
-#define LONGEST 16384
+#include "core/base/clock.h"
+
+#define PLACES	   64
+#define LONGEST	   16384
+#define TRUSTED_MS 250
 
 struct entry {
 	char *apply_id, *body; /* NULL = free */
 	uint64_t revision;
+	bool settled;
+	int64_t checked_ms; /* when storage last said that this is the revision */
 };
 
 struct memo {
@@ -32,16 +37,38 @@ static size_t place_of(const char *apply_id)
 	return hash % PLACES;
 }
 
-const char *memo_get(const struct memo *memo, const char *apply_id, uint64_t revision)
+static bool holds(const struct entry *e, const char *apply_id)
 {
-	const struct entry *e = &memo->entries[place_of(apply_id)];
+	return e->apply_id && strcmp(e->apply_id, apply_id) == 0;
+}
 
-	if (!e->apply_id || e->revision != revision || strcmp(e->apply_id, apply_id) != 0)
+bool memo_knows(const struct memo *memo, const char *apply_id)
+{
+	return holds(&memo->entries[place_of(apply_id)], apply_id);
+}
+
+const char *memo_get(struct memo *memo, const char *apply_id, uint64_t revision)
+{
+	struct entry *e = &memo->entries[place_of(apply_id)];
+
+	if (!holds(e, apply_id) || e->revision != revision)
 		return NULL;
+	e->checked_ms = clock_ms();
 	return e->body;
 }
 
-void memo_put(struct memo *memo, const char *apply_id, uint64_t revision,
+const char *memo_get_settled(const struct memo *memo, const char *apply_id,
+			     uint64_t *revision)
+{
+	const struct entry *e = &memo->entries[place_of(apply_id)];
+
+	if (!holds(e, apply_id) || !e->settled || clock_ms() - e->checked_ms > TRUSTED_MS)
+		return NULL;
+	*revision = e->revision;
+	return e->body;
+}
+
+void memo_put(struct memo *memo, const char *apply_id, uint64_t revision, bool settled,
 	      const char *body)
 {
 	struct entry *e = &memo->entries[place_of(apply_id)];
@@ -52,5 +79,7 @@ void memo_put(struct memo *memo, const char *apply_id, uint64_t revision,
 	talloc_free(e->body);
 	*e = (struct entry){ .apply_id = mem_strdup(memo, apply_id),
 			     .body = mem_strdup(memo, body),
-			     .revision = revision };
+			     .revision = revision,
+			     .settled = settled,
+			     .checked_ms = clock_ms() };
 }

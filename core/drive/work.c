@@ -402,7 +402,6 @@ static int poll_and_write(struct drive *d, struct engine_progress **progress,
 static enum step failed(struct drive *d, struct task *t, const struct sb_err *reported)
 {
 	const struct sb_err why = *reported; /* lies in what closing the engine frees */
-	const struct sb_err kept = *why; /* it lives in the run that is about to go */
 	struct sb_err err;
 
 	log_err(LOG_WARN, "drive.failed", &why, "%s.%s failed", t->namespace, t->table);

@@ -20,7 +20,7 @@
 #include "core/store/storage.h"
 
 #define PASS_MS			50000
-#define SCRATCH_MAX_AGE_SECONDS 600
+#define SCRATCH_MAX_AGE_SECONDS 0 /* one that is in use is locked */
 
 struct reaper {
 	TALLOC_CTX *ctx;

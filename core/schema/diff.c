@@ -74,6 +74,12 @@ static void drop_columns(struct table_diff *d)
 	}
 }
 
+static bool is_changed(const struct table_column *from, const struct table_column *to)
+{
+	return strcmp(from->canonical, to->canonical) != 0 ||
+	       strcmp(from->name, to->name) != 0;
+}
+
 /* Mark the columns of d->to that keep their place; returns an array owned by d. */
 static bool *find_staying(struct table_diff *d)
 {
@@ -82,6 +88,7 @@ static bool *find_staying(struct table_diff *d)
 	       *at = mem_array(was, size_t, total + 1);
 	bool *stays = mem_array(d, bool, total + 1),
 	     *kept = mem_array(was, bool, total + 1);
+	bool *changed = mem_array(was, bool, total + 1);
 
 	for (size_t i = 0; i < total; i++) {
 		const struct table_column *from = survivor(d, &d->to->columns[i]);
@@ -89,9 +96,10 @@ static bool *find_staying(struct table_diff *d)
 		if (!from)
 			continue;
 		was[n] = (size_t)(from - d->from->columns);
+		changed[n] = is_changed(from, &d->to->columns[i]);
 		at[n++] = i;
 	}
-	moves_plan(was, n, kept);
+	moves_plan(was, changed, n, kept);
 	for (size_t k = 0; k < n; k++)
 		stays[at[k]] = kept[k];
 	talloc_free(was);
@@ -115,8 +123,7 @@ static void change_columns(struct table_diff *d)
 					  *from = survivor(d, to);
 		struct clause *k;
 
-		if (from && stays[i] && strcmp(from->canonical, to->canonical) == 0 &&
-		    strcmp(from->name, to->name) == 0)
+		if (from && stays[i] && !is_changed(from, to))
 			continue;
 		k = add(d, from ? CLAUSE_MODIFY_COLUMN : CLAUSE_ADD_COLUMN);
 		k->old_column = from;

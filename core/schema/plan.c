@@ -22,8 +22,8 @@
 #include "core/schema/unsafe.h"
 #include "core/schema/verify.h"
 
-#define DEFAULT_IO_SECONDS 30
-#define MAX_FILE_NAME	   255
+#define WORK_SECONDS  20 /* the longest that one statement on an empty table may take */
+#define MAX_FILE_NAME 255
 
 struct change { /* one table that differs */
 	const struct table *live, *desired;
@@ -112,10 +112,11 @@ static int open_connections(struct planner *p, const struct db_params *target,
 	struct db_params params = *target;
 
 	params.schema = NULL;
-	if (params.io_seconds == 0)
-		params.io_seconds = DEFAULT_IO_SECONDS;
-	if (db_open(p->tmp, &params, &p->live, err) < 0 ||
-	    db_open(p->tmp, &params, &p->work, err) < 0)
+	if (db_open(p->tmp, &params, &p->live, err) < 0)
+		return -1;
+	if (params.io_seconds == 0 || params.io_seconds > WORK_SECONDS)
+		params.io_seconds = WORK_SECONDS;
+	if (db_open(p->tmp, &params, &p->work, err) < 0)
 		return -1;
 	if (db_run(p->live,
 		   "SET SESSION lock_wait_timeout = 10, sql_quote_show_create = 1",

@@ -239,11 +239,13 @@ class Stack:
         sock = self.dir / "api.sock"
         sock.unlink(missing_ok=True)
         owner = ["-G", "www-data"] if places.IS_ROOT else []
+        # The workers' log has nothing but their JSON lines; multiwatch speaks elsewhere.
         self.ledger.spawn(
             "app", ["spawn-fcgi", "-n", "-s", sock, "-M", "0660", *owner, "--",
                     "/usr/bin/multiwatch", "-f", str(WORKERS), "-s", "TERM", "-r", "1000", "--",
+                    "/bin/sh", "-c", 'exec "$@" 2>>"$0"', self.logs / "app.log",
                     self.bin / "schemabot.fcgi", "--config", self.config],
-            {**self.environment(), **(env or {})}, self.logs / "app.log")
+            {**self.environment(), **(env or {})}, self.logs / "multiwatch.log")
         if not procs.until(lambda: sock.exists() or not self.ledger.alive("app"), 10) \
                 or not sock.exists():
             raise StackError("the FastCGI workers did not start")

@@ -1,5 +1,6 @@
 /*
- * test_schema_diff.c - SHOW CREATE texts taken apart, compared, and written down as ALTERs.
+ * test_schema_diff.c - SHOW CREATE texts taken apart, compared, and written down as
+ * ALTERs.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,7 +78,8 @@ static void a_table_is_taken_apart(void **unused)
 	assert_string_equal(table_column(t, "at")->default_value, "current_timestamp()");
 	assert_int_equal(table_column(t, "v")->kind, COLUMN_VIRTUAL);
 	assert_int_equal(table_column(t, "s")->kind, COLUMN_STORED);
-	assert_string_equal(table_column(t, "h")->definition, "int(11) DEFAULT (1 + 2) INVISIBLE");
+	assert_string_equal(table_column(t, "h")->definition,
+			    "int(11) DEFAULT (1 + 2) INVISIBLE");
 	assert_string_equal(table_primary_key(t)->parts[0].column, "id");
 	assert_string_equal(table_index(t, "u")->canonical,
 			    "UNIQUE KEY (`name`(5) DESC,`kind`) COMMENT 'k'");
@@ -89,15 +91,18 @@ static void a_table_is_taken_apart(void **unused)
 	assert_int_equal(t->constraints[1].kind, CONSTRAINT_CHECK);
 	assert_string_equal(table_setting(t, "COMMENT"), "'it''s'");
 	assert_string_equal(t->row_format, "DYNAMIC");
-	assert_string_equal(t->partitioning, "PARTITION BY RANGE (`id`) (PARTITION p0 VALUES "
-					     "LESS THAN (10) ENGINE = InnoDB)");
+	assert_string_equal(t->partitioning,
+			    "PARTITION BY RANGE (`id`) (PARTITION p0 VALUES "
+			    "LESS THAN (10) ENGINE = InnoDB)");
 	talloc_free(ctx);
 }
 
 static void what_is_no_table_is_refused(void **unused)
 {
-	static const char *const texts[] = { "", "CREATE VIEW `v` AS SELECT 1", "CREATE TABLE t (",
-					     "CREATE TABLE `t` SELECT", "CREATE TABLE `t` ('" };
+	static const char *const texts[] = { "", "CREATE VIEW `v` AS SELECT 1",
+					     "CREATE TABLE t (",
+					     "CREATE TABLE `t` SELECT",
+					     "CREATE TABLE `t` ('" };
 	TALLOC_CTX *ctx = talloc_new(NULL);
 	struct table *t;
 	struct sb_err err;
@@ -111,12 +116,14 @@ static void what_is_no_table_is_refused(void **unused)
 	talloc_free(ctx);
 }
 
-/* ---- differences ------------------------------------------------------------------------- */
+/* ---- differences
+ * ------------------------------------------------------------------------- */
 
-#define TAIL ") ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"
-#define TABLE(body, ...) "CREATE TABLE `t` (" body TAIL "" __VA_ARGS__
-#define ID "`id` int NOT NULL,"
-#define PK ",PRIMARY KEY (`id`)"
+#define TAIL		       ") ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"
+#define TABLE(body)	       "CREATE TABLE `t` (" body TAIL
+#define TABLE_WITH(body, tail) TABLE(body) tail
+#define ID		       "`id` int NOT NULL,"
+#define PK		       ",PRIMARY KEY (`id`)"
 
 static const struct {
 	const char *from, *to;
@@ -127,51 +134,60 @@ static const struct {
 	  TABLE(ID "`a` varchar(9)" PK), "", NULL },
 	{ TABLE(ID "`a` int, KEY `k` (`a`) USING BTREE, KEY `l` (`a`,`id`)"),
 	  TABLE(ID "`a` int, KEY `l` (`a`,`id`), KEY `k` (`a`)"), "", NULL },
-	{ TABLE(ID "`a` int DEFAULT (_latin1'x')"), TABLE(ID "`a` int DEFAULT (_utf8mb4'x')"), "",
-	  NULL },
-	{ TABLE(ID "`a` int DEFAULT (_binary'x')"), TABLE(ID "`a` int DEFAULT (_utf8mb4'x')"),
+	{ TABLE(ID "`a` int DEFAULT (_latin1'x')"),
+	  TABLE(ID "`a` int DEFAULT (_utf8mb4'x')"), "", NULL },
+	{ TABLE(ID "`a` int DEFAULT (_binary'x')"),
+	  TABLE(ID "`a` int DEFAULT (_utf8mb4'x')"),
 	  "MODIFY COLUMN `a` int DEFAULT (_utf8mb4'x')", NULL },
-	{ TABLE(ID "`a` int"), TABLE(ID "`a` int", " AUTO_INCREMENT=9"), "", NULL },
-	{ TABLE(ID "`a` int"), TABLE(ID "`a` int", " ROW_FORMAT=COMPACT"), "ROW_FORMAT=COMPACT",
-	  NULL },
+	{ TABLE(ID "`a` int"), TABLE_WITH(ID "`a` int", " AUTO_INCREMENT=9"), "", NULL },
+	{ TABLE(ID "`a` int"), TABLE_WITH(ID "`a` int", " ROW_FORMAT=COMPACT"),
+	  "ROW_FORMAT=COMPACT", NULL },
 	{ TABLE(ID "`a` int, CONSTRAINT `c` CHECK (`a` > 1)"), TABLE(ID "`a` int"),
 	  "DROP CONSTRAINT `c`", "DROP CHECK `c`" },
 	{ TABLE(ID "`a` int, KEY `k` (`a`)"), TABLE(ID "`a` int, KEY `k` (`a`) IGNORED"),
 	  "ALTER INDEX `k` IGNORED", "ALTER INDEX `k` INVISIBLE" },
-	{ TABLE(ID "`a` int, KEY `k` (`a`) INVISIBLE"), TABLE(ID "`a` int, KEY `k` (`a`)"),
-	  "ALTER INDEX `k` NOT IGNORED", "ALTER INDEX `k` VISIBLE" },
+	{ TABLE(ID "`a` int, KEY `k` (`a`) INVISIBLE"),
+	  TABLE(ID "`a` int, KEY `k` (`a`)"), "ALTER INDEX `k` NOT IGNORED",
+	  "ALTER INDEX `k` VISIBLE" },
 	{ TABLE(ID "`a` int, KEY `k` (`a`), KEY `l` (`a`)"),
 	  TABLE(ID "`a` int, KEY `m` (`a`), KEY `n` (`id`)"),
 	  "DROP INDEX `l`, RENAME INDEX `k` TO `m`, ADD KEY `n` (`id`)", NULL },
-	{ TABLE(ID "`A` int" PK), TABLE(ID "`a` int" PK), "CHANGE COLUMN `A` `a` int", NULL },
+	{ TABLE(ID "`A` int" PK), TABLE(ID "`a` int" PK), "CHANGE COLUMN `A` `a` int",
+	  NULL },
 	{ TABLE(ID "`a` int, `b` int"), TABLE("`b` bigint, " ID "`c` int"),
 	  "DROP COLUMN `a`, MODIFY COLUMN `b` bigint FIRST, ADD COLUMN `c` int", NULL },
-	{ TABLE(ID "`a` int, KEY `k` (`a`), CONSTRAINT `f` FOREIGN KEY (`a`) REFERENCES `p` (`i`)"),
+	{ TABLE(ID
+		"`a` int, KEY `k` (`a`), CONSTRAINT `f` FOREIGN KEY (`a`) REFERENCES `p` (`i`)"),
 	  TABLE(ID "`a` int"), "DROP FOREIGN KEY `f`, DROP INDEX `k`", NULL },
 	{ TABLE(ID "`a` int, KEY `k` (`a`)"),
-	  TABLE(ID "`a` int, KEY `k` (`a`), CONSTRAINT `f` FOREIGN KEY (`a`) REFERENCES `p` (`i`)"),
+	  TABLE(ID
+		"`a` int, KEY `k` (`a`), CONSTRAINT `f` FOREIGN KEY (`a`) REFERENCES `p` (`i`)"),
 	  "ADD CONSTRAINT `f` FOREIGN KEY (`a`) REFERENCES `p` (`i`)", NULL },
 	{ TABLE(ID "`a` int"), TABLE(ID "`a` int, CONSTRAINT `c` CHECK (`a` > 1)" PK),
 	  "ADD PRIMARY KEY (`id`), ADD CONSTRAINT `c` CHECK (`a` > 1)", NULL },
 	{ TABLE(ID "`a` int" PK), TABLE(ID "`a` int"), "DROP PRIMARY KEY", NULL },
-	{ TABLE(ID "`a` int", " COMMENT='x' STATS_PERSISTENT=1"),
+	{ TABLE_WITH(ID "`a` int", " COMMENT='x' STATS_PERSISTENT=1"),
 	  "CREATE TABLE `t` (" ID "`a` int) ENGINE=MyISAM DEFAULT CHARSET=latin1 "
 	  "COLLATE=latin1_bin COMMENT='y'",
 	  "ENGINE=MyISAM, DEFAULT CHARSET=latin1 COLLATE=latin1_bin, COMMENT='y', "
 	  "STATS_PERSISTENT=DEFAULT",
 	  NULL },
-	{ TABLE(ID "`a` int", " PARTITION BY RANGE (`a`) (PARTITION p0 VALUES LESS THAN (1))"),
-	  TABLE(ID "`a` int", " PARTITION BY RANGE (`a`) (PARTITION p0 VALUES LESS THAN (1),"
-			      " PARTITION p1 VALUES LESS THAN (2))"),
+	{ TABLE_WITH(ID "`a` int",
+		     " PARTITION BY RANGE (`a`) (PARTITION p0 VALUES LESS THAN (1))"),
+	  TABLE_WITH(ID "`a` int",
+		     " PARTITION BY RANGE (`a`) (PARTITION p0 VALUES LESS THAN (1),"
+		     " PARTITION p1 VALUES LESS THAN (2))"),
 	  "ADD PARTITION (PARTITION p1 VALUES LESS THAN (2))", NULL },
-	{ TABLE(ID "`a` int", " PARTITION BY RANGE (`a`) (PARTITION p0 VALUES LESS THAN (1))"),
-	  TABLE(ID "`a` bigint", " PARTITION BY RANGE (`a`) (PARTITION p0 VALUES LESS THAN (1),"
-				 " PARTITION p1 VALUES LESS THAN (2))"),
+	{ TABLE_WITH(ID "`a` int",
+		     " PARTITION BY RANGE (`a`) (PARTITION p0 VALUES LESS THAN (1))"),
+	  TABLE_WITH(ID "`a` bigint",
+		     " PARTITION BY RANGE (`a`) (PARTITION p0 VALUES LESS THAN (1),"
+		     " PARTITION p1 VALUES LESS THAN (2))"),
 	  "MODIFY COLUMN `a` bigint PARTITION BY RANGE (`a`) (PARTITION p0 VALUES LESS THAN (1),"
 	  " PARTITION p1 VALUES LESS THAN (2))",
 	  NULL },
-	{ TABLE(ID "`a` int", " PARTITION BY HASH (`a`) PARTITIONS 3"), TABLE(ID "`a` int"),
-	  "REMOVE PARTITIONING", NULL },
+	{ TABLE_WITH(ID "`a` int", " PARTITION BY HASH (`a`) PARTITIONS 3"),
+	  TABLE(ID "`a` int"), "REMOVE PARTITIONING", NULL },
 };
 
 static void differences_become_clauses(void **unused)
@@ -185,9 +201,9 @@ static void differences_become_clauses(void **unused)
 			struct table *from = read_or_fail(ctx, pairs[i].from);
 			struct table *to = read_or_fail(ctx, pairs[i].to);
 			struct table_diff *d = diff_tables(ctx, from, to);
-			const char *want = flavor == DB_MYSQL && pairs[i].mysql ?
-						   pairs[i].mysql :
-						   pairs[i].mariadb;
+			const char *want = flavor == DB_MYSQL && pairs[i].mysql
+						   ? pairs[i].mysql
+						   : pairs[i].mariadb;
 			const char *ddl = ddl_alter(ctx, d, (enum db_flavor)flavor);
 			const char *prefix = "ALTER TABLE `t`";
 
@@ -214,12 +230,18 @@ static void what_cannot_be_expressed_is_said(void **unused)
 	static const struct {
 		const char *from, *to, *message;
 	} cases[] = {
-		{ TABLE(ID "`a` int, PERIOD FOR `p` (`a`,`id`)"), TABLE(ID "`a` int"), "PERIOD" },
-		{ TABLE(ID "`a` int"), TABLE(ID "`a` int, PERIOD FOR `p` (`a`,`id`)"), "PERIOD" },
-		{ TABLE(ID "`a` int", " FROBNICATE=1"), TABLE(ID "`a` int"), "FROBNICATE" },
-		{ TABLE(ID "`a` int", " TABLESPACE `x`"), TABLE(ID "`a` int"), "TABLESPACE" },
-		{ TABLE(ID "`a` int, CONSTRAINT `f` FOREIGN KEY (`a`) REFERENCES `p` (`i`)"),
-		  TABLE(ID "`a` int, CONSTRAINT `f` FOREIGN KEY (`a`) REFERENCES `q` (`i`)"),
+		{ TABLE(ID "`a` int, PERIOD FOR `p` (`a`,`id`)"), TABLE(ID "`a` int"),
+		  "PERIOD" },
+		{ TABLE(ID "`a` int"), TABLE(ID "`a` int, PERIOD FOR `p` (`a`,`id`)"),
+		  "PERIOD" },
+		{ TABLE_WITH(ID "`a` int", " FROBNICATE=1"), TABLE(ID "`a` int"),
+		  "FROBNICATE" },
+		{ TABLE_WITH(ID "`a` int", " TABLESPACE `x`"), TABLE(ID "`a` int"),
+		  "TABLESPACE" },
+		{ TABLE(ID
+			"`a` int, CONSTRAINT `f` FOREIGN KEY (`a`) REFERENCES `p` (`i`)"),
+		  TABLE(ID
+			"`a` int, CONSTRAINT `f` FOREIGN KEY (`a`) REFERENCES `q` (`i`)"),
 		  "new name" },
 	};
 
@@ -246,13 +268,15 @@ static void columns_are_made_anew_with_their_indexes(void **unused)
 			      " KEY `k` (`b`,`v`), KEY `l` (`b`)"));
 
 	(void)unused;
-	assert_string_equal(ddl_alter(ctx, diff_tables(ctx, from, to), DB_MYSQL),
-			    "ALTER TABLE `t` DROP INDEX `k`, DROP COLUMN `v`, ADD COLUMN `v` int "
-			    "GENERATED ALWAYS AS (`id`) STORED AFTER `id`, ADD KEY `k` (`b`,`v`)");
+	assert_string_equal(
+		ddl_alter(ctx, diff_tables(ctx, from, to), DB_MYSQL),
+		"ALTER TABLE `t` DROP INDEX `k`, DROP COLUMN `v`, ADD COLUMN `v` int "
+		"GENERATED ALWAYS AS (`id`) STORED AFTER `id`, ADD KEY `k` (`b`,`v`)");
 	talloc_free(ctx);
 }
 
-/* ---- moves ----------------------------------------------------------------------------------- */
+/* ---- moves
+ * ----------------------------------------------------------------------------------- */
 
 #define MOST 7
 
@@ -355,23 +379,27 @@ static void all_orders_are_reached_with_the_fewest_moves(void **unused)
 	}
 }
 
-/* ---- order of tables ----------------------------------------------------------------------------- */
+/* ---- order of tables
+ * ----------------------------------------------------------------------------- */
 
 static struct table *child_of(TALLOC_CTX *ctx, const char *name, const char *parent)
 {
 	if (!parent)
-		return read_or_fail(ctx, talloc_asprintf(ctx, "CREATE TABLE `%s` (`a` int)", name));
-	return read_or_fail(ctx, talloc_asprintf(ctx,
-						 "CREATE TABLE `%s` (`a` int, CONSTRAINT `f` "
-						 "FOREIGN KEY (`a`) REFERENCES `%s` (`a`))",
-						 name, parent));
+		return read_or_fail(
+			ctx, talloc_asprintf(ctx, "CREATE TABLE `%s` (`a` int)", name));
+	return read_or_fail(ctx,
+			    talloc_asprintf(ctx,
+					    "CREATE TABLE `%s` (`a` int, CONSTRAINT `f` "
+					    "FOREIGN KEY (`a`) REFERENCES `%s` (`a`))",
+					    name, parent));
 }
 
 static void parents_come_first(void **unused)
 {
 	TALLOC_CTX *ctx = talloc_new(NULL);
 	const struct table *v[] = { child_of(ctx, "a", "c"), child_of(ctx, "b", "b"),
-				    child_of(ctx, "c", "d"), child_of(ctx, "d", "elsewhere"),
+				    child_of(ctx, "c", "d"),
+				    child_of(ctx, "d", "elsewhere"),
 				    child_of(ctx, "e", NULL) };
 	const struct table *circle[] = { child_of(ctx, "x", "y"), child_of(ctx, "y", "x"),
 					 child_of(ctx, "z", NULL) };

@@ -12,17 +12,23 @@
 
 static void tokens_are_told_apart(void **unused)
 {
-	static const char sql[] = "a `b``c` 'd''e\\'f' \"g\" 12.5e-3 .5 ( x ) 0x1f -- end\n;";
+	static const char sql[] =
+		"a `b``c` 'd''e\\'f' \"g\" 12.5e-3 .5 ( x ) 0x1f -- end\n;";
 	static const struct {
 		enum token_type type;
 		const char *text;
 		int depth;
 	} want[] = {
-		{ TOKEN_WORD, "a", 0 },	      { TOKEN_IDENT, "`b``c`", 0 },
-		{ TOKEN_STRING, "'d''e\\'f'", 0 }, { TOKEN_STRING, "\"g\"", 0 },
-		{ TOKEN_NUMBER, "12.5e-3", 0 },    { TOKEN_NUMBER, ".5", 0 },
-		{ TOKEN_PUNCT, "(", 0 },	   { TOKEN_WORD, "x", 1 },
-		{ TOKEN_PUNCT, ")", 0 },	   { TOKEN_NUMBER, "0x1f", 0 },
+		{ TOKEN_WORD, "a", 0 },
+		{ TOKEN_IDENT, "`b``c`", 0 },
+		{ TOKEN_STRING, "'d''e\\'f'", 0 },
+		{ TOKEN_STRING, "\"g\"", 0 },
+		{ TOKEN_NUMBER, "12.5e-3", 0 },
+		{ TOKEN_NUMBER, ".5", 0 },
+		{ TOKEN_PUNCT, "(", 0 },
+		{ TOKEN_WORD, "x", 1 },
+		{ TOKEN_PUNCT, ")", 0 },
+		{ TOKEN_NUMBER, "0x1f", 0 },
 		{ TOKEN_PUNCT, ";", 0 },
 	};
 	TALLOC_CTX *ctx = talloc_new(NULL);
@@ -79,7 +85,8 @@ static const struct {
 	{ "CREATE TABLE t (a int) SELECT 1", "query" },
 	{ "CREATE TABLE t (a int) (SELECT 1)", "query" },
 	{ "CREATE TABLE t (a int) TABLE u", "not a table option" },
-	{ "CREATE TABLE t (a int) PARTITION BY HASH (a) TABLE u", "not part of a partitioning" },
+	{ "CREATE TABLE t (a int) PARTITION BY HASH (a) TABLE u",
+	  "not part of a partitioning" },
 	{ "CREATE TABLE t (a int) PARTITION BY HASH (a) (VALUES ROW(1))", "query" },
 	{ "CREATE TABLE t (a int) AS TABLE u", "not a table option" },
 	{ "CREATE TABLE t (a int) IGNORE TABLE u", "not a table option" },
@@ -102,7 +109,8 @@ static const struct {
 	{ "CREATE TABLE t (a int) TABLESPACE x", "outside the schema" },
 	{ "CREATE TABLE t (a int) WITH SYSTEM VERSIONING", "versioning" },
 	{ "CREATE TABLE t (a int) /*!99999 DATA */ DIRECTORY '/x'", "DIRECTORY" },
-	{ "CREATE TABLE t (a int) DATA /*!99999 COMMENT 'x' */ DIRECTORY '/x'", "table option" },
+	{ "CREATE TABLE t (a int) DATA /*!99999 COMMENT 'x' */ DIRECTORY '/x'",
+	  "table option" },
 	{ "CREATE TABLE /*!99999 x */ t (a int)", "list of columns" },
 	{ "CREATE TABLE /*!99999 IF NOT EXISTS t (a int) */ u (a int)", "option" },
 	{ "CREATE TABLE t (a int /*!50000 ) */", "brackets" },
@@ -164,7 +172,8 @@ static const struct {
 	  "t" },
 	{ "CREATE TABLE t (a int, b int /*!80023 INVISIBLE */, KEY k (a) /*!80000 INVISIBLE */)",
 	  "t" },
-	{ "CREATE TABLE t (a int) PARTITION BY LIST (a) (PARTITION p VALUES IN (1, 2))", "t" },
+	{ "CREATE TABLE t (a int) PARTITION BY LIST (a) (PARTITION p VALUES IN (1, 2))",
+	  "t" },
 	{ "CREATE TABLE t (a int) `PAGE_COMPRESSED`=1", "t" },
 	{ "CREATE TABLE t (a int, FOREIGN KEY (a) REFERENCES u (b))", "t" },
 	{ "CREATE TABLE `a23456789012345678901234567890123456789012345678901234567890123\xc3"
@@ -207,10 +216,12 @@ static void layout_does_not_make_another_statement(void **unused)
 {
 	(void)unused;
 	assert_true(same("CREATE TABLE `t` (`a` int)", "create  table\n`t`(`a` INT) ;"));
-	assert_true(same("CREATE TABLE t (a int)", "CREATE TABLE IF NOT EXISTS t (a int)"));
+	assert_true(
+		same("CREATE TABLE t (a int)", "CREATE TABLE IF NOT EXISTS t (a int)"));
 	assert_true(same("CREATE TABLE t (a int) AUTO_INCREMENT=5 COMMENT='x'",
 			 "CREATE TABLE t (a int) COMMENT='x'"));
-	assert_true(same("CREATE TABLE t (a int)", "CREATE TABLE t (a int) AUTO_INCREMENT=7"));
+	assert_true(same("CREATE TABLE t (a int)",
+			 "CREATE TABLE t (a int) AUTO_INCREMENT=7"));
 	assert_false(same("CREATE TABLE t (a int)", "CREATE TABLE t (a int, b int)"));
 	assert_false(same("CREATE TABLE t (a int COMMENT 'x')",
 			  "CREATE TABLE t (a int COMMENT 'X')"));
@@ -223,7 +234,8 @@ static void options_are_known_by_name(void **unused)
 {
 	(void)unused;
 	for (size_t i = 0; i < n_table_options; i++) {
-		assert_ptr_equal(option_by_name(table_options[i].name), &table_options[i]);
+		assert_ptr_equal(option_by_name(table_options[i].name),
+				 &table_options[i]);
 		assert_false(table_options[i].reset && table_options[i].refused);
 	}
 	assert_null(option_by_name("NONSENSE"));
