@@ -170,7 +170,7 @@ bench:
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/schemabot
 	install -m 0755 $(BINS) $(DESTDIR)$(PREFIX)/bin
-	cp -r etc nginx sql $(DESTDIR)$(PREFIX)/share/schemabot/
+	cp -r etc nginx sql nginx/dashboard $(DESTDIR)$(PREFIX)/share/schemabot/
 
 clean:
 	rm -rf .build

@@ -16,8 +16,7 @@
 #include "engines/engine.h"
 #include "fcgi/handlers.h"
 
-/* ---- which apply
- * ----------------------------------------------------------------------- */
+/* ---- which apply ------------------------------------------------------------------ */
 
 static int find_active(const struct request *req, struct db *db,
 		       const struct volume_input *in, struct apply **apply,
@@ -88,8 +87,7 @@ static int find_apply(struct app *app, const struct request *req, struct db *db,
 			  in->deployment, in->target, &target, err);
 }
 
-/* ---- replies
- * ---------------------------------------------------------------------------- */
+/* ---- replies ---------------------------------------------------------------------- */
 
 static const char *status_text(enum control control, const struct control_result *result)
 {

@@ -28,8 +28,7 @@
 /* A request that used more than this gives its pages back to the system afterwards. */
 #define TRIM_ABOVE_BYTES (256 * 1024)
 
-/* ---- one request
- * ------------------------------------------------------------------------- */
+/* ---- one request ------------------------------------------------------------------ */
 
 static size_t read_stream(void *source, char *bytes, size_t n)
 {
@@ -64,8 +63,7 @@ static void serve(struct app *app, FCGX_Request *fcgi)
 		malloc_trim(0);
 }
 
-/* ---- accepting
- * --------------------------------------------------------------------------- */
+/* ---- accepting -------------------------------------------------------------------- */
 
 /*
  * The listening socket does not block and epoll also watches for signals, so that TERM is
@@ -120,8 +118,7 @@ static int serve_until_stopped(struct app *app)
 	return EXIT_SUCCESS;
 }
 
-/* ---- start
- * --------------------------------------------------------------------------------- */
+/* ---- start ------------------------------------------------------------------------ */
 
 static int print_openapi(TALLOC_CTX *ctx)
 {

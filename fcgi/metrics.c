@@ -15,8 +15,7 @@
 
 #define CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
-/* ---- text format
- * ----------------------------------------------------------------------- */
+/* ---- text format ------------------------------------------------------------------ */
 
 static void family(struct buf *b, const char *name, const char *type, const char *help)
 {
@@ -64,8 +63,7 @@ static void single(struct buf *b, const char *name, const char *type, const char
 	end_sample(b, value);
 }
 
-/* ---- families over metric_total rows
- * ----------------------------------------------------- */
+/* ---- families over metric_total rows ---------------------------------------------- */
 
 static void by_state(struct buf *b, const char *name, const struct metric_total *t,
 		     size_t n)

@@ -31,8 +31,7 @@ static void describe(struct json_object *o, const char *doc)
 		js_str(o, "description", doc);
 }
 
-/* ---- replies
- * ----------------------------------------------------------------------------- */
+/* ---- replies ---------------------------------------------------------------------- */
 
 static struct json_object *map_of(struct json_object *value)
 {
@@ -105,8 +104,7 @@ static size_t add_reply_schema(TALLOC_CTX *ctx, struct json_object *schemas, siz
 	return i;
 }
 
-/* ---- requests
- * ---------------------------------------------------------------------------- */
+/* ---- requests --------------------------------------------------------------------- */
 
 static struct json_object *field_type(const struct json_field *f)
 {
@@ -190,8 +188,7 @@ static struct json_object *parameters(TALLOC_CTX *ctx, const struct route *r)
 	return list;
 }
 
-/* ---- routes
- * ------------------------------------------------------------------------------ */
+/* ---- routes ----------------------------------------------------------------------- */
 
 static struct json_object *content(const char *type, struct json_object *schema)
 {

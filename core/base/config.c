@@ -138,8 +138,7 @@ static const struct key root_keys[] = {
 };
 static const struct section root_section = SECTION(root_keys, struct config);
 
-/* ---- loading
- * ---------------------------------------------------------------------------- */
+/* ---- loading ---------------------------------------------------------------------- */
 
 struct loader {
 	TALLOC_CTX *ctx;
@@ -444,8 +443,7 @@ out:
 	return rc;
 }
 
-/* ---- looking up
- * --------------------------------------------------------------------------- */
+/* ---- looking up ------------------------------------------------------------------- */
 
 const struct config_database *config_database(const struct config *c, const char *name)
 {
@@ -472,8 +470,7 @@ const char *config_schema(const struct config_environment *e, const char *namesp
 	return NULL;
 }
 
-/* ---- printing
- * ----------------------------------------------------------------------------- */
+/* ---- printing --------------------------------------------------------------------- */
 
 static void indent(FILE *out, int depth)
 {

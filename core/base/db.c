@@ -327,8 +327,7 @@ void db_rollback(struct db *db)
 		db->lost = true; /* unusable: closing it is what rolls back */
 }
 
-/* ---- quoting
- * --------------------------------------------------------------------------- */
+/* ---- quoting ---------------------------------------------------------------------- */
 
 char *db_ident(TALLOC_CTX *ctx, const char *name)
 {
@@ -383,8 +382,7 @@ char *db_literal(TALLOC_CTX *ctx, const char *text)
 	return b.data;
 }
 
-/* ---- library
- * ---------------------------------------------------------------------------- */
+/* ---- library ---------------------------------------------------------------------- */
 
 void db_library_init(void)
 {

@@ -73,8 +73,7 @@ int proc_wait(int fd, int64_t ms)
 	return fd >= 0 && (fds[1].revents & POLLIN) != 0;
 }
 
-/* ---- lock files
- * ------------------------------------------------------------------------ */
+/* ---- lock files ------------------------------------------------------------------- */
 
 int proc_lock_file(const char *path, int *fd, struct sb_err *err)
 {
@@ -109,8 +108,7 @@ int proc_mkdir(const char *path, struct sb_err *err)
 		      strerror(errno));
 }
 
-/* ---- children
- * -------------------------------------------------------------------------- */
+/* ---- children --------------------------------------------------------------------- */
 
 int proc_spawn_detached(char *const argv[], int keep_fd, pid_t *pid, struct sb_err *err)
 {
@@ -174,8 +172,7 @@ char *proc_owner(TALLOC_CTX *ctx)
 	return mem_printf(ctx, "%s/%d", host, (int)getpid());
 }
 
-/* ---- wake-up datagrams
- * ----------------------------------------------------------------- */
+/* ---- wake-up datagrams ------------------------------------------------------------ */
 
 static int wake_address(const char *path, struct sockaddr_un *addr)
 {

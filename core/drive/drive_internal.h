@@ -78,14 +78,12 @@ void drive_close_engine(struct drive *d);
 /* The target could not be opened or read: record a retry or a failure by its class. */
 enum step drive_target_failed(struct drive *d, const struct sb_err *why);
 
-/* ---- requests.c: obeying operators
- * ------------------------------------------------------ */
+/* ---- requests.c: obeying operators ------------------------------------------------ */
 enum step drive_obey(struct drive *d);
 /* A start request on a stopped operation, before anything else. */
 enum step drive_restart(struct drive *d);
 
-/* ---- replan.c
- * -------------------------------------------------------------------------- */
+/* ---- replan.c --------------------------------------------------------------------- */
 /* What is left of each open task, from the live schema: needed[i] is 1 (its statement is
  * still exactly what is missing), 0 (the target has it), -1 (drifted, see reason). */
 struct replan {
@@ -95,8 +93,7 @@ struct replan {
 int drive_replan(TALLOC_CTX *ctx, struct drive *d, struct replan *out,
 		 struct sb_err *err) MUST_CHECK;
 
-/* ---- settle.c: writing outcomes
- * ----------------------------------------------------------- */
+/* ---- settle.c: writing outcomes --------------------------------------------------- */
 /* Inside a lease transaction: end the pending requests the way that a state at rest
  * (settled or stopped) demands. */
 int settle_requests(struct drive *d, struct lease_tx *tx, enum state state,

@@ -18,8 +18,7 @@
 /* Lease time that must be left when the engine is called. */
 #define START_NEEDS_MS 20000
 
-/* ---- opening
- * ------------------------------------------------------------------------------ */
+/* ---- opening ---------------------------------------------------------------------- */
 
 static void fill_engine_task(struct drive *d, const struct task *t, struct engine_task *e)
 {
@@ -96,8 +95,7 @@ void drive_close_engine(struct drive *d)
 	d->active = NULL;
 }
 
-/* ---- starting
- * ----------------------------------------------------------------------------- */
+/* ---- starting --------------------------------------------------------------------- */
 
 /* Settle what the target has already and what has drifted. 1 = something was settled. */
 static int apply_replan(struct drive *d, const struct replan *plan, struct sb_err *err)
@@ -274,8 +272,7 @@ out:
 	return step;
 }
 
-/* ---- observing
- * ---------------------------------------------------------------------------- */
+/* ---- observing -------------------------------------------------------------------- */
 
 static enum state state_of(enum engine_task_state s)
 {

@@ -121,8 +121,7 @@ int state_next(enum state from, enum state_event event)
 	return -1;
 }
 
-/* ---- derivation: SEMANTICS B.3, first match wins
- * ---------------------------------------- */
+/* ---- derivation: SEMANTICS B.3, first match wins ---------------------------------- */
 
 static bool any(const enum state *s, size_t n, enum state wanted)
 {

@@ -187,8 +187,7 @@ static int check_options(const struct tokens *t, size_t i, struct sb_err *err)
 	return 0;
 }
 
-/* ---- the frame
- * -------------------------------------------------------------------------- */
+/* ---- the frame -------------------------------------------------------------------- */
 
 static int check_name(TALLOC_CTX *ctx, const struct token *t, char **table,
 		      struct sb_err *err)
@@ -297,8 +296,7 @@ int allow_file(TALLOC_CTX *ctx, const char *sql, char **table, struct tokens *to
 	return 0;
 }
 
-/* ---- the same statement?
- * ------------------------------------------------------------------ */
+/* ---- the same statement? ---------------------------------------------------------- */
 
 static size_t skip_ignored(const struct tokens *t, size_t i)
 {

@@ -31,8 +31,7 @@ static void cannot(struct table_diff *d, const char *what, const char *from,
 					      what, from, to);
 }
 
-/* ---- columns
- * ----------------------------------------------------------------------------- */
+/* ---- columns ---------------------------------------------------------------------- */
 
 /* No server turns a virtual column into a stored one or into data, or back. */
 static bool must_recreate(const struct table_column *from, const struct table_column *to)
@@ -135,8 +134,7 @@ static void change_columns(struct table_diff *d)
 	talloc_free(stays);
 }
 
-/* ---- indexes
- * ------------------------------------------------------------------------------- */
+/* ---- indexes ---------------------------------------------------------------------- */
 
 static bool needs_rebuild(const struct table_diff *d, const struct table_index *x)
 {
@@ -242,8 +240,7 @@ static void add_indexes(struct table_diff *d)
 	}
 }
 
-/* ---- constraints
- * ------------------------------------------------------------------------------ */
+/* ---- constraints ------------------------------------------------------------------ */
 
 static const struct table_constraint *find_constraint(const struct table *t,
 						      const struct table_constraint *like)
@@ -290,9 +287,7 @@ static void constraints(struct table_diff *d, const struct table *mine,
 	}
 }
 
-/* ---- options
- * --------------------------------------------------------------------------------------
- */
+/* ---- options ---------------------------------------------------------------------- */
 
 static void setting(struct table_diff *d, const char *name, const char *value)
 {
@@ -353,9 +348,7 @@ static void options(struct table_diff *d)
 	settings(d);
 }
 
-/* ---- partitions
- * --------------------------------------------------------------------------------------
- */
+/* ---- partitions ------------------------------------------------------------------- */
 
 /* Index of the bracket that opens the list of partitions, or t->n. */
 static size_t partition_list(const struct tokens *t)
@@ -407,9 +400,7 @@ static void partitions(struct table_diff *d)
 		more ? more : to;
 }
 
-/* ---- all of it
- * ------------------------------------------------------------------------------------------
- */
+/* ---- all of it -------------------------------------------------------------------- */
 
 struct table_diff *diff_tables(TALLOC_CTX *ctx, const struct table *from,
 			       const struct table *to)

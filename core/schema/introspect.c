@@ -40,8 +40,7 @@ static const char *or_empty(const char *s)
 	return s ? s : "";
 }
 
-/* ---- the schema itself
- * ----------------------------------------------------------------- */
+/* ---- the schema itself ------------------------------------------------------------ */
 
 static int read_defaults(struct schema_view *view, struct db *db, struct sb_err *err)
 {
@@ -103,8 +102,7 @@ int introspect_check_access(struct db *db, const char *schema, struct sb_err *er
 	return rc;
 }
 
-/* ---- tables
- * ----------------------------------------------------------------------------------- */
+/* ---- tables ----------------------------------------------------------------------- */
 
 static bool is_ours(const char *name)
 {
@@ -174,8 +172,7 @@ static int read_tables(struct schema_view *view, struct db *db, struct sb_err *e
 	return 0;
 }
 
-/* ---- columns
- * ----------------------------------------------------------------------------------- */
+/* ---- columns ---------------------------------------------------------------------- */
 
 static int changed_meanwhile(const struct table *t, struct sb_err *err)
 {
@@ -255,9 +252,7 @@ int introspect(TALLOC_CTX *ctx, struct db *db, const char *schema,
 	return 0;
 }
 
-/* ---- sizes
- * --------------------------------------------------------------------------------------
- */
+/* ---- sizes ------------------------------------------------------------------------ */
 
 int introspect_sizes(TALLOC_CTX *ctx, struct db *db, const char *schema,
 		     const char *const *tables, size_t n_tables, struct table_size **out,

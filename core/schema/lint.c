@@ -39,8 +39,7 @@ static void report(struct lint_list *list, const struct rule *rule, const struct
 	va_end(ap);
 }
 
-/* ---- the rules
- * ---------------------------------------------------------------------------- */
+/* ---- the rules -------------------------------------------------------------------- */
 
 static void no_primary_key(struct lint_list *list, const struct rule *r,
 			   const struct table *t)
@@ -220,8 +219,7 @@ static const struct rule rules[] = {
 	{ "small_counter", "warning", "change_type", small_counter },
 };
 
-/* ---- what is new
- * ------------------------------------------------------------------------------ */
+/* ---- what is new ------------------------------------------------------------------ */
 
 static void check(struct lint_list *list, const struct table *t)
 {

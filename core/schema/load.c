@@ -69,8 +69,7 @@ static void refuse(struct loader *l, struct loaded *f, const char *why)
 	l->out->failed = true;
 }
 
-/* ---- before the server sees anything
- * -------------------------------------------------------- */
+/* ---- before the server sees anything ---------------------------------------------- */
 
 static bool same_table(const struct loader *l, const char *a, const char *b)
 {
@@ -163,8 +162,7 @@ static int statement_failed(struct loader *l, struct loaded *f, int64_t started,
 	return sb_err_prefix(err, "%s/%s", l->ns->name, f->file->name);
 }
 
-/* ---- screening
- * ----------------------------------------------------------------------------------- */
+/* ---- screening -------------------------------------------------------------------- */
 
 /* Foreign keys and partitions do not exist, or silently vanish, in temporary tables. */
 static bool can_screen(const struct loaded *f)
@@ -242,8 +240,7 @@ static int screen_all(struct loader *l, struct sb_err *err)
 	return 0;
 }
 
-/* ---- into the scratch schema
- * ------------------------------------------------------------------ */
+/* ---- into the scratch schema ------------------------------------------------------ */
 
 static int create(struct loader *l, struct loaded *f, struct sb_err *err)
 {

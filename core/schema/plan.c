@@ -51,8 +51,7 @@ struct space { /* one namespace while it is planned */
 	size_t n;
 };
 
-/* ---- input
- * ------------------------------------------------------------------------------- */
+/* ---- input ------------------------------------------------------------------------ */
 
 static bool is_printable(const char *s, size_t max)
 {
@@ -93,8 +92,7 @@ static int check_input(const struct schema_namespace *ns, size_t n, struct sb_er
 	return 0;
 }
 
-/* ---- connections
- * -------------------------------------------------------------------------- */
+/* ---- connections ------------------------------------------------------------------ */
 
 /* A setting that the account may lack the right for: only a convenience. */
 static void try_setting(struct db *db, const char *sql)
@@ -134,8 +132,7 @@ static int open_connections(struct planner *p, const struct db_params *target,
 	return 0;
 }
 
-/* ---- what differs
- * ---------------------------------------------------------------------------- */
+/* ---- what differs ----------------------------------------------------------------- */
 
 static void add_change(struct space *s, const struct table *live,
 		       const struct table *desired)
@@ -225,8 +222,7 @@ static void find_changes(struct planner *p, struct space *s)
 	order_changes(p, s);
 }
 
-/* ---- what cannot be
- * -------------------------------------------------------------------------- */
+/* ---- what cannot be --------------------------------------------------------------- */
 
 static void check_parents(struct planner *p, struct space *s, const struct table *dropped)
 {
@@ -256,8 +252,7 @@ static void check_change(struct planner *p, struct space *s, const struct change
 		check_parents(p, s, c->live);
 }
 
-/* ---- the result
- * ---------------------------------------------------------------------------------- */
+/* ---- the result ------------------------------------------------------------------- */
 
 static void judge_safety(struct planner *p, const struct change *c,
 			 struct schema_change *out)
@@ -371,8 +366,7 @@ static int prove(struct planner *p, struct space *s, struct schema_change *out,
 	return 0;
 }
 
-/* ---- one namespace
- * ---------------------------------------------------------------------------------- */
+/* ---- one namespace ---------------------------------------------------------------- */
 
 static void keep_originals(struct planner *p, const struct space *s)
 {

@@ -23,8 +23,7 @@ static char *lower_case(TALLOC_CTX *ctx, const struct token *t)
 	return s;
 }
 
-/* ---- columns
- * --------------------------------------------------------------------------- */
+/* ---- columns ---------------------------------------------------------------------- */
 
 struct column_reader {
 	TALLOC_CTX *ctx;
@@ -144,8 +143,7 @@ static void read_column(TALLOC_CTX *ctx, const struct tokens *t, size_t from, si
 	read_attributes(&r, read_type(&r, from + 1));
 }
 
-/* ---- indexes
- * ----------------------------------------------------------------------------- */
+/* ---- indexes ---------------------------------------------------------------------- */
 
 static void read_parts(TALLOC_CTX *ctx, const struct tokens *t, size_t from, size_t to,
 		       struct table_index *x)
@@ -245,8 +243,7 @@ static bool read_index(TALLOC_CTX *ctx, const struct tokens *t, size_t from, siz
 	return true;
 }
 
-/* ---- constraints
- * ---------------------------------------------------------------------------- */
+/* ---- constraints ------------------------------------------------------------------ */
 
 static void read_parent(TALLOC_CTX *ctx, const struct tokens *t, size_t i, size_t to,
 			struct table_constraint *c)
@@ -284,8 +281,7 @@ static void read_constraint(TALLOC_CTX *ctx, const struct tokens *t, size_t from
 	c->name = token_name(ctx, &t->v[from + 1]);
 }
 
-/* ---- the table
- * ----------------------------------------------------------------------------------- */
+/* ---- the table -------------------------------------------------------------------- */
 
 static void read_element(struct table *t, size_t from, size_t to)
 {

@@ -171,8 +171,7 @@ char *scratch_hide(TALLOC_CTX *ctx, const struct scratch *s, const char *schema,
 	return b.data;
 }
 
-/* ---- leftovers
- * ------------------------------------------------------------------------- */
+/* ---- leftovers -------------------------------------------------------------------- */
 
 int schema_drop_leftovers(struct db *db, int max_age_seconds, struct sb_err *err)
 {

@@ -14,8 +14,7 @@ bool same_name(const char *a, const char *b)
 	return strcasecmp(a, b) == 0;
 }
 
-/* ---- canonical texts
- * --------------------------------------------------------------------------- */
+/* ---- canonical texts -------------------------------------------------------------- */
 
 /* _utf8mb3'abc': which character set a connection had when the table was made. _binary
  * is different: it makes the whole expression one of bytes. */
@@ -122,8 +121,7 @@ void table_make_canonical(struct table *t)
 		column_canonical(t, &t->columns[i]);
 }
 
-/* ---- looking things up
- * ------------------------------------------------------------------------------ */
+/* ---- looking things up ------------------------------------------------------------ */
 
 const struct table_column *table_column(const struct table *t, const char *name)
 {

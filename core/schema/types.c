@@ -86,8 +86,7 @@ static bool same_text(const char *a, const char *b)
 	return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
-/* ---- numbers
- * --------------------------------------------------------------------------- */
+/* ---- numbers ---------------------------------------------------------------------- */
 
 static bool loses_sign(const struct table_column *from, const struct table_column *to)
 {
@@ -131,8 +130,7 @@ static bool float_fits(const struct table_column *from, const struct table_colum
 	return !to->args || (from->args && decimal_fits(from, to));
 }
 
-/* ---- texts
- * ------------------------------------------------------------------------------- */
+/* ---- texts ------------------------------------------------------------------------ */
 
 static unsigned bytes_per_character(const char *charset)
 {
@@ -219,8 +217,7 @@ static bool binary_fits(const struct table_column *from, const struct table_colu
 	return t >= f;
 }
 
-/* ---- lists and times
- * --------------------------------------------------------------------------- */
+/* ---- lists and times -------------------------------------------------------------- */
 
 static bool list_fits(const struct table_column *from, const struct table_column *to,
 		      const char **why)
@@ -257,8 +254,7 @@ static bool temporal_fits(const struct table_column *from, const struct table_co
 	return strcmp(from->type, "date") == 0 && strcmp(to->type, "datetime") == 0;
 }
 
-/* ---- all of it
- * ---------------------------------------------------------------------------------- */
+/* ---- all of it -------------------------------------------------------------------- */
 
 static bool same_family_fits(const struct table_column *from,
 			     const struct table_column *to, const char **why)

@@ -19,8 +19,7 @@ struct rule {
 			struct buf *why);
 };
 
-/* ---- columns
- * ---------------------------------------------------------------------------- */
+/* ---- columns ---------------------------------------------------------------------- */
 
 static bool drops_column(const struct table_diff *d, const struct clause *k,
 			 struct buf *why)
@@ -96,8 +95,7 @@ static bool unites_values(const struct table_diff *d, const struct clause *k,
 	return false;
 }
 
-/* ---- indexes
- * ------------------------------------------------------------------------------ */
+/* ---- indexes ---------------------------------------------------------------------- */
 
 /* Does `to` serve every query that `from` served? */
 static bool extends(const struct table_index *from, const struct table_index *to)
@@ -176,8 +174,7 @@ static bool adds_unique(const struct table_diff *d, const struct clause *k,
 	return true;
 }
 
-/* ---- options
- * ------------------------------------------------------------------------------- */
+/* ---- options ---------------------------------------------------------------------- */
 
 static bool leaves_innodb(const struct table_diff *d, const struct clause *k,
 			  struct buf *why)

@@ -21,8 +21,7 @@ struct verifier {
 	size_t n;
 };
 
-/* ---- execution
- * ----------------------------------------------------------------------------- */
+/* ---- execution -------------------------------------------------------------------- */
 
 static const char *shown(struct verifier *x, const struct sb_err *why)
 {
@@ -76,8 +75,7 @@ static int execute(struct verifier *x, struct proof *p, struct sb_err *err)
 	return 0;
 }
 
-/* ---- comparison by definition
- * ----------------------------------------------------------------- */
+/* ---- comparison by definition ----------------------------------------------------- */
 
 static const char *why_different(struct verifier *x, const struct table *is,
 				 const struct table *should)
@@ -97,8 +95,7 @@ static const char *why_different(struct verifier *x, const struct table *is,
 			  ddl_alter(x->tmp, d, db_flavor(x->v->work)));
 }
 
-/* ---- comparison by information_schema
- * ------------------------------------------------------------ */
+/* ---- comparison by information_schema --------------------------------------------- */
 
 /*
  * Without what differs although nothing does: display widths, default row formats, and

@@ -265,8 +265,7 @@ int mysql_poll(TALLOC_CTX *ctx, struct engine_run *run, struct engine_progress *
 	return 0;
 }
 
-/* ---- stop, fence, close
- * ---------------------------------------------------------------- */
+/* ---- stop, fence, close ----------------------------------------------------------- */
 
 /* The mutex being held. */
 static void request_halt(struct engine_run *run)

@@ -54,8 +54,7 @@ int mysql_kill(struct engine_run *run, struct sb_err *err)
 	return 1;
 }
 
-/* ---- progress
- * -------------------------------------------------------------------------- */
+/* ---- progress --------------------------------------------------------------------- */
 
 struct look {
 	int percent; /* -1 = not known */
@@ -176,8 +175,7 @@ static void observe(struct engine_run *run)
 	talloc_free(mem);
 }
 
-/* ---- the thread
- * --------------------------------------------------------------------------- */
+/* ---- the thread ------------------------------------------------------------------- */
 
 /*
  * One look at a running statement, without the mutex. False when the worker waits in vain

@@ -167,6 +167,29 @@ static void the_example_is_valid(void **unused)
 	free(text);
 }
 
+/* etc/schemabot.conf.example is what --example-config prints. */
+static void the_shipped_example_is_up_to_date(void **unused)
+{
+	FILE *shipped = fopen("etc/schemabot.conf.example", "r");
+	char *text = NULL, *line = NULL;
+	size_t len = 0, size = 0, at = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	(void)unused;
+	assert_non_null(shipped);
+	config_example(out);
+	fclose(out);
+	while (getline(&line, &size, shipped) > 0) {
+		if (strncmp(text + at, line, strlen(line)) != 0)
+			fail_msg("differs at: %s", line);
+		at += strlen(line);
+	}
+	assert_int_equal(at, len);
+	fclose(shipped);
+	free(line);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +198,7 @@ int main(void)
 		cmocka_unit_test(a_missing_file_is_said),
 		cmocka_unit_test(the_dump_has_no_secret),
 		cmocka_unit_test(the_example_is_valid),
+		cmocka_unit_test(the_shipped_example_is_up_to_date),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

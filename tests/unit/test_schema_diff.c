@@ -116,8 +116,7 @@ static void what_is_no_table_is_refused(void **unused)
 	talloc_free(ctx);
 }
 
-/* ---- differences
- * ------------------------------------------------------------------------- */
+/* ---- differences ------------------------------------------------------------------ */
 
 #define TAIL		       ") ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"
 #define TABLE(body)	       "CREATE TABLE `t` (" body TAIL
@@ -275,8 +274,7 @@ static void columns_are_made_anew_with_their_indexes(void **unused)
 	talloc_free(ctx);
 }
 
-/* ---- moves
- * ----------------------------------------------------------------------------------- */
+/* ---- moves ------------------------------------------------------------------------ */
 
 #define MOST 7
 
@@ -379,8 +377,7 @@ static void all_orders_are_reached_with_the_fewest_moves(void **unused)
 	}
 }
 
-/* ---- order of tables
- * ----------------------------------------------------------------------------- */
+/* ---- order of tables -------------------------------------------------------------- */
 
 static struct table *child_of(TALLOC_CTX *ctx, const char *name, const char *parent)
 {

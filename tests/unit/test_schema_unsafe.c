@@ -103,8 +103,7 @@ static void values_fit_into_wider_types_only(void **unused)
 		}
 }
 
-/* ---- consent
- * ----------------------------------------------------------------------------- */
+/* ---- consent ---------------------------------------------------------------------- */
 
 #define ID "`id` int NOT NULL, "
 
@@ -192,9 +191,7 @@ static void reasons_are_joined(void **unused)
 	talloc_free(ctx);
 }
 
-/* ---- lint
- * -------------------------------------------------------------------------------------
- */
+/* ---- lint ------------------------------------------------------------------------- */
 
 static const struct {
 	const char *body, *tail, *linter, *severity;
