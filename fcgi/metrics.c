@@ -181,10 +181,10 @@ static void add_all(struct buf *b, const struct metrics *m)
 	       m->oldest_due_seconds);
 	single(b, "operator_operations_leased", "gauge",
 	       "Operations that a driver holds.", (double)m->operations_leased);
-	single(b, "operator_operations_wedged", "gauge",
+	single(b, "wedged_operations", "gauge",
 	       "Operations that nobody claimed for two lease windows; should be 0.",
 	       (double)m->operations_wedged);
-	single(b, "operator_expired_retryable_total", "counter",
+	single(b, "scheduler_expired_retryable_total", "counter",
 	       "Operations that failed because their retries were used up.",
 	       (double)m->expired_retryable);
 }

@@ -323,7 +323,7 @@ def test_metrics(stack):
     assert seen[of("applies", **shop, state="completed")] == 1
     assert seen[of("applies_total", **shop, status="success")] == 1
     assert seen[of("active_applies", **shop)] == 0
-    assert seen[of("operator_operations_wedged", environment="unknown")] == 0
+    assert seen[of("wedged_operations", environment="unknown")] == 0
     assert apply_id not in json.dumps(seen)
 
 
