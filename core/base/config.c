@@ -331,7 +331,8 @@ static int load_key(const struct loader *l, const config_setting_t *group,
 		if (key->type == KEY_MAP || key->type == KEY_STRMAP)
 			return 0;
 		if (key->type == KEY_INT)
-			return load_int(l, group, key, atoi(key->preset), value);
+			return load_int(l, group, key, (int)strtol(key->preset, NULL, 10),
+					value);
 		return load_text(l, group, key, key->preset, value);
 	}
 	switch (key->type) {

@@ -66,7 +66,7 @@ static int prepare(struct db *db, const struct db_stmt *stmt, MYSQL_STMT **out,
 		   struct sb_err *err)
 {
 	static const db_flag yes = 1;
-	MYSQL_STMT *handle;
+	MYSQL_STMT *handle = NULL;
 
 	for (size_t i = 0; i < db->n_cache; i++)
 		if (db->cache[i]->stmt == stmt) {
@@ -95,7 +95,7 @@ static int prepare(struct db *db, const struct db_stmt *stmt, MYSQL_STMT **out,
 
 int db_prepare_all(struct db *db, const struct db_stmt_set *set, struct sb_err *err)
 {
-	MYSQL_STMT *handle;
+	MYSQL_STMT *handle = NULL;
 
 	for (size_t i = 0; i < set->n; i++)
 		if (prepare(db, set->list[i], &handle, err) < 0)
@@ -119,7 +119,7 @@ static int execute(struct db *db, const struct db_stmt *stmt, const struct db_bi
 		   struct sb_err *err)
 {
 	MYSQL_BIND params[MAX_BINDS];
-	MYSQL_STMT *handle;
+	MYSQL_STMT *handle = NULL;
 
 	if (prepare(db, stmt, &handle, err) < 0)
 		return -1;
@@ -169,7 +169,7 @@ int64_t db_exec(struct db *db, const struct db_stmt *stmt, const struct db_bind 
 	enum db_intent intent = db->in_transaction		? DB_INTENT_READ
 				: db->params.role == DB_STORAGE ? DB_INTENT_COMMIT
 								: DB_INTENT_WRITE;
-	MYSQL_STMT *handle;
+	MYSQL_STMT *handle = NULL;
 
 	if (execute(db, stmt, binds, n_binds, intent, &handle, err) < 0)
 		return -1;
@@ -360,7 +360,7 @@ int db_one(TALLOC_CTX *ctx, struct db *db, const struct db_stmt *stmt,
 	   const struct db_bind *binds, size_t n_binds, const struct db_col *cols,
 	   size_t n_cols, void *row, struct sb_err *err)
 {
-	MYSQL_STMT *handle;
+	MYSQL_STMT *handle = NULL;
 	char *into = row;
 	size_t n = 0;
 
@@ -375,7 +375,7 @@ int db_all(TALLOC_CTX *ctx, struct db *db, const struct db_stmt *stmt,
 	   const struct db_bind *binds, size_t n_binds, const struct db_col *cols,
 	   size_t n_cols, size_t row_size, void *rows, size_t *n_rows, struct sb_err *err)
 {
-	MYSQL_STMT *handle;
+	MYSQL_STMT *handle = NULL;
 	char *array = NULL;
 
 	*(void **)rows = NULL;

@@ -34,29 +34,28 @@ static void cut_at_character(char *msg, size_t size)
 	msg[len] = '\0';
 }
 
-int sb_err(struct sb_err *err, enum err_code code, const char *fmt, ...)
+void err_set(struct sb_err *err, enum err_code code, const char *fmt, ...)
 {
 	va_list ap;
 
 	if (!err)
-		return -1;
+		return;
 	err->code = code;
 	err->db_errno = 0;
 	va_start(ap, fmt);
 	vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
 	va_end(ap);
 	cut_at_character(err->msg, sizeof(err->msg));
-	return -1;
 }
 
-int sb_err_prefix(struct sb_err *err, const char *fmt, ...)
+void err_set_prefix(struct sb_err *err, const char *fmt, ...)
 {
 	char old[sizeof(err->msg)];
 	va_list ap;
 	int n;
 
 	if (!err)
-		return -1;
+		return;
 	memcpy(old, err->msg, sizeof(old));
 	va_start(ap, fmt);
 	n = vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
@@ -68,7 +67,6 @@ int sb_err_prefix(struct sb_err *err, const char *fmt, ...)
 			 (int)(sizeof(err->msg) - at - 3), old);
 	}
 	cut_at_character(err->msg, sizeof(err->msg));
-	return -1;
 }
 
 enum err_class err_class(enum err_code code)

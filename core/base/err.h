@@ -71,12 +71,23 @@ struct sb_err {
 	char msg[1000];	   /* one sentence, UTF-8, safe to show */
 };
 
-/* Fill *err (which may be NULL) and return -1, so that callers can `return sb_err(…)`. */
-int sb_err(struct sb_err *err, enum err_code code, const char *fmt, ...)
+/* Fill *err (which may be NULL); its value is -1, so that callers can `return sb_err(…)`.
+ * A macro, so that an analyser sees the -1. */
+#define sb_err(err, ...)                     \
+	(__extension__({                     \
+		err_set((err), __VA_ARGS__); \
+		-1;                          \
+	}))
+void err_set(struct sb_err *err, enum err_code code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Put "what: " in front of the message that is already there; returns -1. */
-int sb_err_prefix(struct sb_err *err, const char *fmt, ...)
+/* Put "what: " in front of the message that is already there; its value is -1. */
+#define sb_err_prefix(err, ...)                     \
+	(__extension__({                            \
+		err_set_prefix((err), __VA_ARGS__); \
+		-1;                                 \
+	}))
+void err_set_prefix(struct sb_err *err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
 enum err_class err_class(enum err_code code);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,13 +23,17 @@ int slot_take(const char *run_dir, int n, int *fd, struct sb_err *err)
 
 int slot_read(int fd, uint64_t *operation, uint64_t *token)
 {
-	char text[64];
+	char text[64], *end;
 	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
 
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
-	return sscanf(text, "%" SCNu64 " %" SCNu64, operation, token) == 2;
+	*operation = strtoull(text, &end, 10);
+	if (*end != ' ')
+		return 0;
+	*token = strtoull(end + 1, &end, 10);
+	return *end == '\n'; /* a line cut short was never a claim */
 }
 
 int slot_write(int fd, uint64_t operation, uint64_t token, struct sb_err *err)

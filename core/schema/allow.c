@@ -279,7 +279,7 @@ int allow_file(TALLOC_CTX *ctx, const char *sql, char **table, struct tokens *to
 	       struct sb_err *err)
 {
 	struct tokens plain;
-	char *other;
+	char *other = NULL;
 
 	*table = NULL;
 	if (tokenize(ctx, sql, tokens, err) < 0 || one_statement(tokens, err) < 0 ||

@@ -127,7 +127,7 @@ static int read_table(struct schema_view *view, struct db *db, const char *name,
 	else if (rc == 0)
 		rc = table_read(view, rows->cell[0][1], out, &got);
 	if (rc < 0) {
-		(void)sb_err_prefix(&got, "table `%s`", name);
+		sb_err_prefix(&got, "table `%s`", name);
 		if (err)
 			*err = got;
 	}
@@ -244,7 +244,7 @@ int introspect(TALLOC_CTX *ctx, struct db *db, const char *schema,
 	view->schema = mem_strdup(view, schema);
 	if (read_defaults(view, db, err) < 0 || read_tables(view, db, err) < 0 ||
 	    read_columns(view, db, err) < 0) {
-		(void)sb_err_prefix(err, "schema `%s`", schema);
+		sb_err_prefix(err, "schema `%s`", schema);
 		talloc_free(view);
 		return -1;
 	}

@@ -117,10 +117,10 @@ static int open_connections(struct planner *p, const struct db_params *target,
 	if (db_open(p->tmp, &params, &p->work, err) < 0)
 		return -1;
 	if (db_run(p->live,
-		   "SET SESSION lock_wait_timeout = 10, sql_quote_show_create = 1",
+		   "SET SESSION lock_wait_timeout = 5, sql_quote_show_create = 1",
 		   err) < 0 ||
 	    db_run(p->work,
-		   "SET SESSION lock_wait_timeout = 10, sql_quote_show_create = 1,"
+		   "SET SESSION lock_wait_timeout = 5, sql_quote_show_create = 1,"
 		   " foreign_key_checks = 0",
 		   err) < 0)
 		return -1;

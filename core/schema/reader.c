@@ -400,9 +400,8 @@ int table_read(TALLOC_CTX *ctx, const char *show_create, struct table **out,
 		goto fail;
 	if (!token_is(&t->tokens.v[0], "CREATE") || !token_is(&t->tokens.v[1], "TABLE") ||
 	    t->tokens.v[2].type != TOKEN_IDENT || !token_punct(&t->tokens.v[3], '(')) {
-		(void)sb_err(err, SB_EENGINE,
-			     "not the form of a table that is known: %.200s",
-			     show_create);
+		sb_err(err, SB_EENGINE, "not the form of a table that is known: %.200s",
+		       show_create);
 		goto fail;
 	}
 	t->name = token_name(t, &t->tokens.v[2]);

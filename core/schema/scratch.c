@@ -113,8 +113,7 @@ int scratch_create(TALLOC_CTX *ctx, struct db *work, struct db *keeper,
 		goto fail;
 	locked = lock_name(keeper, s->name, err);
 	if (locked == 0)
-		(void)sb_err(err, SB_ERETRY,
-			     "the scratch schema's name is taken; try again");
+		sb_err(err, SB_ERETRY, "the scratch schema's name is taken; try again");
 	if (locked <= 0)
 		goto fail;
 	quoted = db_ident(s, s->name);
@@ -125,9 +124,9 @@ int scratch_create(TALLOC_CTX *ctx, struct db *work, struct db *keeper,
 			talloc_set_destructor(s, drop_scratch);
 			goto fail;
 		}
-		(void)sb_err_prefix(
-			err, "a scratch schema cannot be created (the account needs all "
-			     "rights on `" SCHEMA_SCRATCH_PREFIX "%%`)");
+		sb_err_prefix(err,
+			      "a scratch schema cannot be created (the account needs all "
+			      "rights on `" SCHEMA_SCRATCH_PREFIX "%%`)");
 		unlock_name(keeper, s->name);
 		goto fail;
 	}

@@ -140,11 +140,10 @@ static enum outcome send(struct attempt *a, const char *sql, struct sb_err *err)
 		who = mysql_blocker(a->mem, a->run->ddl, a->task->schema, a->task->table);
 		if (a->tries >= MYSQL_LOCK_TRIES ||
 		    clock_ms() - a->began_ms > MYSQL_LOCK_BUDGET_MS) {
-			(void)sb_err(
-				err, SB_ERETRY,
-				"The lock on the table was not to be had within %d tries of "
-				"%d s; it is %s.",
-				a->tries, MYSQL_LOCK_WAIT_SECONDS, who);
+			sb_err(err, SB_ERETRY,
+			       "The lock on the table was not to be had within %d tries of "
+			       "%d s; it is %s.",
+			       a->tries, MYSQL_LOCK_WAIT_SECONDS, who);
 			return FAILED;
 		}
 		text = mem_printf(a->mem,
@@ -165,22 +164,20 @@ static enum outcome fail_refused(const struct attempt *a, struct sb_err *err)
 	struct sb_err refusal = *err;
 
 	if (forced != ENGINE_ALGORITHM_AUTO)
-		(void)sb_err(
-			err, SB_EINVALID,
-			"algorithm=%s is not possible for this change: %s Leave the option "
-			"out, or choose another algorithm.",
-			engine_algorithm_name(forced), refusal.msg);
+		sb_err(err, SB_EINVALID,
+		       "algorithm=%s is not possible for this change: %s Leave the option "
+		       "out, or choose another algorithm.",
+		       engine_algorithm_name(forced), refusal.msg);
 	else if (a->task->announced != ENGINE_ALGORITHM_AUTO)
-		(void)sb_err(
-			err, SB_EENGINE,
-			"The plan announced algorithm %s%s, which the server refuses now "
-			"that it sees the table's rows: %s Apply a new plan with the option "
-			"algorithm=%s if that is acceptable.",
-			engine_algorithm_name(a->task->announced),
-			a->task->announced_blocking ? "" : " without blocking writes",
-			refusal.msg,
-			a->task->announced == ENGINE_ALGORITHM_INSTANT ? "inplace"
-								       : "copy");
+		sb_err(err, SB_EENGINE,
+		       "The plan announced algorithm %s%s, which the server refuses now "
+		       "that it sees the table's rows: %s Apply a new plan with the option "
+		       "algorithm=%s if that is acceptable.",
+		       engine_algorithm_name(a->task->announced),
+		       a->task->announced_blocking ? "" : " without blocking writes",
+		       refusal.msg,
+		       a->task->announced == ENGINE_ALGORITHM_INSTANT ? "inplace"
+								      : "copy");
 	return FAILED;
 }
 
@@ -292,8 +289,8 @@ static void explain(const struct engine_task *task, struct sb_err *err)
 	for (size_t i = 0; i < ARRAY_SIZE(hints); i++)
 		if (hints[i].db_errno == plain.db_errno)
 			hint = hints[i].hint;
-	(void)sb_err(err, plain.code, "Table %s.%s: %s%s%s", task->schema, task->table,
-		     plain.msg, *hint ? " " : "", hint);
+	sb_err(err, plain.code, "Table %s.%s: %s%s%s", task->schema, task->table,
+	       plain.msg, *hint ? " " : "", hint);
 	err->db_errno = plain.db_errno;
 }
 

@@ -134,10 +134,9 @@ char *mysql_alter_with(TALLOC_CTX *ctx, const char *ddl, const char *clause,
 	if (end)
 		rest = skip_space(end);
 	if (*rest == '\0' || rest == end) {
-		(void)sb_err(
-			err, SB_EINVALID,
-			"An ALTER must read ALTER TABLE `name` and then its clauses; "
-			"this one does not. Make a new plan.");
+		sb_err(err, SB_EINVALID,
+		       "An ALTER must read ALTER TABLE `name` and then its clauses; "
+		       "this one does not. Make a new plan.");
 		return NULL;
 	}
 	if (!*clause)

@@ -4,6 +4,8 @@ test_stack.py - the harness itself: if it lies, every other test does.
 Uses its own stacks on MariaDB only; that the second flavour starts is shown by every test
 that takes the fixture `stack`.
 """
+import importlib.machinery
+import importlib.util
 import json
 import os
 import shlex
@@ -235,6 +237,24 @@ def test_a_reserved_port_is_nobody_elses():
     assert three.port == one.port
     three.close()
     two.close()
+
+
+@pytest.mark.parametrize("output, status, counted", [
+    ("1..2\nok 1 - a\nok 2 - b\n", 0, [2, 0, 0]),
+    ("1..3\nok 1 - a\nnot ok 2 - b\n# why\nnot ok 3 # SKIP c\n", 1, [1, 1, 1]),
+    ("1..1\nok 1 - a\n1..2\nok 1 - b\nok 2 - c\n", 0, [3, 0, 0]),
+    ("1..3\nok 1 - a\n", -11, [1, 1, 0]),  # crashed half-way
+    ("1..1\nok 1 - a\n", 99, [1, 1, 0]),  # a leak, reported at the end
+    ("", 0, [1, 0, 0]),
+    ("", 1, [0, 1, 0]),
+])
+def test_the_runner_counts_every_kind_of_end(root, output, status, counted):
+    loader = importlib.machinery.SourceFileLoader("run", str(root / "tests" / "run"))
+    run = importlib.util.module_from_spec(importlib.util.spec_from_loader("run", loader))
+    loader.exec_module(run)
+    count, show = run.count_tap(output, status)
+    assert count.numbers == counted
+    assert bool(show) == (counted[1] > 0 and output != "")
 
 
 def test_crontab_reader(tmp_path, root):

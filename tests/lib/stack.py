@@ -156,28 +156,20 @@ class Stack:
                           [lock.fd for lock in locks])
 
     def _create_users(self) -> None:
-        """An administrator, our storage's owner, and the user that changes the targets,
-        which has what it needs there and nothing more."""
-        def user(name, password):
-            return (f"CREATE USER IF NOT EXISTS '{name}'@'%' IDENTIFIED BY '{password}';\n"
-                    f"ALTER USER '{name}'@'%' IDENTIFIED BY '{password}';\n")
-
-        state, targets = self.state, [f"shop_{e}" for e in ENVIRONMENTS]
-        sql = user("admin", state["admin_password"])
+        """An administrator, and our two accounts with exactly the rights that sql/grants.sql
+        gives them: a right that it forgets is missed here first."""
+        state = self.state
+        sql = ("CREATE USER IF NOT EXISTS 'admin'@'%'"
+               f" IDENTIFIED BY '{state['admin_password']}';\n")
         sql += "GRANT ALL ON *.* TO 'admin'@'%' WITH GRANT OPTION;\n"
-        sql += f"CREATE DATABASE IF NOT EXISTS {STORAGE_DB} CHARACTER SET utf8mb4;\n"
-        sql += user("sb_storage", state["storage_password"])
-        sql += f"GRANT ALL ON `{STORAGE_DB}`.* TO 'sb_storage'@'%';\n"
-        sql += user("sb_target", state["target_password"])
-        for schema in targets:
-            sql += f"CREATE DATABASE IF NOT EXISTS {schema} CHARACTER SET utf8mb4;\n"
-            sql += f"GRANT ALL ON `{schema}`.* TO 'sb_target'@'%';\n".replace("_", r"\_", 1)
-        sql += r"GRANT ALL ON `\_schemabot\_%`.* TO 'sb_target'@'%';" + "\n"
-        sql += "GRANT PROCESS, REPLICATION CLIENT, REPLICATION SLAVE ON *.* TO 'sb_target'@'%';\n"
-        sql += "GRANT SELECT ON performance_schema.* TO 'sb_target'@'%';\n"
+        sql += "".join(f"CREATE DATABASE IF NOT EXISTS shop_{e} CHARACTER SET utf8mb4;\n"
+                       for e in ENVIRONMENTS)
+        sql += _grants(state["storage_password"], state["target_password"])
         if state["flavor"] == "mariadb":
-            # Anonymous accounts would catch our users' local logins.
-            sql += ("DELETE FROM mysql.global_priv WHERE User = '';\nFLUSH PRIVILEGES;\n")
+            # Anonymous accounts would catch our users' local logins; root elsewhere has
+            # no password.
+            sql += ("DELETE FROM mysql.global_priv WHERE User = '' OR User = 'root' AND"
+                    " Host <> 'localhost';\nFLUSH PRIVILEGES;\n")
         sql += f"ALTER USER 'root'@'localhost' IDENTIFIED BY '{state['admin_password']}';\n"
         self.server.run(sql)
         state["users"] = True
@@ -366,6 +358,21 @@ class Stack:
             if text.strip() and not log.name.endswith("access.log"):
                 parts.append(f"--- {log}\n{_last_lines(text, lines)}\n")
         return "".join(parts)
+
+
+def _grants(storage_password: str, target_password: str) -> str:
+    """sql/grants.sql with the accounts, passwords and target schemas of a stack."""
+    lines = []
+    for line in (places.ROOT / "sql/grants.sql").read_text(encoding="utf-8").splitlines():
+        if line.startswith("--"):
+            continue
+        target = "'schemabot_ddl'@" in line
+        line = line.replace("'schemabot_ddl'@'localhost'", "'sb_target'@'%'")
+        line = line.replace("'schemabot'@'localhost'", "'sb_storage'@'%'")
+        line = line.replace("REPLACE_ME", target_password if target else storage_password)
+        lines += [line.replace("`shop`", rf"`shop\_{e}`") for e in ENVIRONMENTS] \
+            if "`shop`" in line else [line]
+    return "\n".join(lines) + "\n"
 
 
 def _cron_name(host: str) -> str:
