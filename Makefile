@@ -155,9 +155,6 @@ lint: fmt-check layers hdr-check
 analyze:
 	@clang-tidy --quiet --config-file=etc/dev/clang-tidy \
 		$(filter %.c,$(filter-out tests/%,$(C_FILES))) -- -std=c17 $(CPPFLAGS_ALL)
-	@cppcheck --quiet --std=c11 --enable=warning,performance,portability \
-		--suppress=missingIncludeSystem '-DBUG(...)=abort()' --error-exitcode=1 -I. -I$(BUILD)/gen \
-		core engines fcgi
 
 hooks:
 	@git config core.hooksPath etc/dev/hooks

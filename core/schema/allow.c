@@ -289,7 +289,7 @@ int allow_file(TALLOC_CTX *ctx, const char *sql, char **table, struct tokens *to
 		return 0;
 	if (check_frame(ctx, &plain, &other, err) < 0)
 		return -1;
-	if (strcmp(*table, other) != 0)
+	if (!*table || !other || strcmp(*table, other) != 0)
 		return sb_err(err, SB_EINVALID,
 			      "line 1: the table's name stands in an executable comment; "
 			      "write it plainly");

@@ -15,20 +15,10 @@
 
 #define ER_NO_SUCH_TABLE 1146
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp((*(struct table *const *)a)->name,
-		      (*(struct table *const *)b)->name);
-}
-
 struct table *view_table(const struct schema_view *view, const char *name)
 {
-	struct table wanted = { .name = name }, *key = &wanted, **found;
-
-	if (!view->fold_case) {
-		found = bsearch(&key, view->v, view->n, sizeof(*view->v), by_name);
-		return found ? *found : NULL;
-	}
+	if (!view->fold_case)
+		return tables_find(view->v, view->n, name);
 	for (size_t i = 0; i < view->n; i++)
 		if (same_name(view->v[i]->name, name))
 			return view->v[i];
@@ -109,30 +99,49 @@ static bool is_ours(const char *name)
 	return strncmp(name, SCHEMA_SCRATCH_PREFIX, strlen(SCHEMA_SCRATCH_PREFIX)) == 0;
 }
 
-static int read_table(struct schema_view *view, struct db *db, const char *name,
-		      struct table **out, struct sb_err *err)
+/* The answer to SHOW CREATE TABLE, or why there is none. */
+static int show_create(TALLOC_CTX *ctx, struct db *db, const char *schema,
+		       const char *name, char **out, struct sb_err *err)
 {
-	TALLOC_CTX *tmp = mem_ctx(NULL, "SHOW CREATE TABLE");
-	char *quoted = db_ident2(tmp, view->schema, name);
+	char *sql = mem_printf(ctx, "SHOW CREATE TABLE %s", db_ident2(ctx, schema, name));
 	struct db_rows *rows;
 	struct sb_err got = { 0 };
-	int rc;
 
-	rc = db_query(tmp, db, mem_printf(tmp, "SHOW CREATE TABLE %s", quoted), &rows,
-		      &got);
-	if (rc < 0 && got.db_errno == ER_NO_SUCH_TABLE)
-		rc = sb_err(&got, SB_ERETRY, "it was dropped while the schema was read");
-	else if (rc == 0 && (rows->n != 1 || rows->width < 2 || !rows->cell[0][1]))
-		rc = sb_err(&got, SB_EENGINE, "the server did not show its definition");
-	else if (rc == 0)
-		rc = table_read(view, rows->cell[0][1], out, &got);
-	if (rc < 0) {
-		sb_err_prefix(&got, "table `%s`", name);
+	*out = NULL;
+	if (db_query(ctx, db, sql, &rows, &got) < 0) {
+		if (got.db_errno == ER_NO_SUCH_TABLE)
+			return sb_err(err, SB_ERETRY,
+				      "it was dropped while the schema was read");
 		if (err)
 			*err = got;
+		return -1;
 	}
+	if (rows->n != 1 || rows->width < 2 || !rows->cell[0][1])
+		return sb_err(err, SB_EENGINE, "the server did not show its definition");
+	*out = rows->cell[0][1];
+	return 0;
+}
+
+/* cell: name, type, collation, row format; appended to the view. */
+static int read_table(struct schema_view *view, struct db *db, char **cell,
+		      struct sb_err *err)
+{
+	TALLOC_CTX *tmp = mem_ctx(NULL, "SHOW CREATE TABLE");
+	struct table *t = NULL;
+	char *sql;
+
+	if (show_create(tmp, db, view->schema, cell[0], &sql, err) == 0 &&
+	    table_read(view, sql, &t, err) < 0)
+		t = NULL;
 	talloc_free(tmp);
-	return rc;
+	if (!t)
+		return sb_err_prefix(err, "table `%s`", cell[0]);
+	if (cell[2])
+		t->collation = cell[2];
+	if (cell[3])
+		t->row_format = cell[3];
+	view->v[view->n++] = t;
+	return 0;
 }
 
 static int read_tables(struct schema_view *view, struct db *db, struct sb_err *err)
@@ -151,7 +160,6 @@ static int read_tables(struct schema_view *view, struct db *db, struct sb_err *e
 	view->others = mem_array(view, struct other_object, rows->n + 1);
 	for (size_t i = 0; i < rows->n; i++) {
 		char **cell = rows->cell[i];
-		struct table *t;
 
 		if (is_ours(cell[0]))
 			continue;
@@ -160,15 +168,10 @@ static int read_tables(struct schema_view *view, struct db *db, struct sb_err *e
 				(struct other_object){ cell[0], or_empty(cell[1]) };
 			continue;
 		}
-		if (read_table(view, db, cell[0], &t, err) < 0)
+		if (read_table(view, db, cell, err) < 0)
 			return -1;
-		if (cell[2])
-			t->collation = cell[2];
-		if (cell[3])
-			t->row_format = cell[3];
-		view->v[view->n++] = t;
 	}
-	qsort(view->v, view->n, sizeof(*view->v), by_name);
+	tables_sort(view->v, view->n);
 	return 0;
 }
 

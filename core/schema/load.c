@@ -6,7 +6,6 @@
  */
 #include "core/schema/load.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/clock.h"
@@ -252,12 +251,6 @@ static int create(struct loader *l, struct loaded *f, struct sb_err *err)
 	return statement_failed(l, f, started, &why, err);
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp((*(struct table *const *)a)->name,
-		      (*(struct table *const *)b)->name);
-}
-
 /* The live table where the file says the same, else what the scratch schema has. */
 static int collect(struct loader *l, size_t sent, struct sb_err *err)
 {
@@ -284,7 +277,7 @@ static int collect(struct loader *l, size_t sent, struct sb_err *err)
 		t->wide_text = has_wide_text(&f->tokens);
 		out->v[out->n++] = t;
 	}
-	qsort(out->v, out->n, sizeof(*out->v), by_name);
+	tables_sort(out->v, out->n);
 	return 0;
 }
 

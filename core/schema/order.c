@@ -3,7 +3,6 @@
  */
 #include "core/schema/order.h"
 
-#include <string.h>
 
 bool table_refers_to(const struct table *child, const char *parent)
 {
@@ -47,7 +46,8 @@ const struct table *order_by_reference(const struct table **v, size_t n)
 		if (i == n)
 			return v[done];
 		next = v[i];
-		memmove(&v[done + 1], &v[done], (i - done) * sizeof(*v));
+		for (; i > done; i--)
+			v[i] = v[i - 1];
 		v[done] = next;
 	}
 	return NULL;

@@ -248,7 +248,7 @@ static void check_change(struct planner *p, struct space *s, const struct change
 				"not change such tables",
 				s->ns->name, c->live->name,
 				c->live->constraints[i].parent_schema);
-	if (!c->desired)
+	if (c->live && !c->desired)
 		check_parents(p, s, c->live);
 }
 

@@ -171,7 +171,7 @@ static const char *index_kind_words(enum index_kind kind)
 	case INDEX_UNIQUE:
 		return "UNIQUE KEY";
 	case INDEX_PLAIN:
-		return "KEY";
+		break;
 	case INDEX_FULLTEXT:
 		return "FULLTEXT KEY";
 	case INDEX_SPATIAL:
@@ -191,9 +191,8 @@ static void read_index_rest(struct buf *b, const struct tokens *t, size_t i, siz
 			x->visible = false;
 		} else if (token_is(k, "VISIBLE")) {
 			x->visible = true;
-		} else if (token_is(k, "NOT") && token_is(k + 1, "IGNORED")) {
-			i++;
-		} else if (token_is(k, "USING") && token_is(k + 1, "BTREE")) {
+		} else if ((token_is(k, "NOT") && token_is(k + 1, "IGNORED")) ||
+			   (token_is(k, "USING") && token_is(k + 1, "BTREE"))) {
 			i++;
 		} else {
 			buf_char(b, ' ');

@@ -6,6 +6,7 @@
  */
 #include "core/schema/table.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -158,4 +159,23 @@ bool index_has_column(const struct table_index *index, const char *column)
 		if (index->parts[i].column && same_name(index->parts[i].column, column))
 			return true;
 	return false;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp((*(struct table *const *)a)->name,
+		      (*(struct table *const *)b)->name);
+}
+
+void tables_sort(struct table **v, size_t n)
+{
+	qsort(v, n, sizeof(void *), by_name);
+}
+
+struct table *tables_find(struct table *const *v, size_t n, const char *name)
+{
+	struct table wanted = { .name = name }, *key = &wanted, **found;
+
+	found = bsearch(&key, v, n, sizeof(void *), by_name);
+	return found ? *found : NULL;
 }

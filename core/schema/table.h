@@ -108,6 +108,10 @@ const struct table_index *table_primary_key(const struct table *t);
 const char *table_setting(const struct table *t, const char *name);
 bool index_has_column(const struct table_index *index, const char *column);
 
+/* Order by name, byte-wise; find in such an order (NULL = none). */
+void tables_sort(struct table **v, size_t n);
+struct table *tables_find(struct table *const *v, size_t n, const char *name);
+
 /* Equal but for ASCII case. */
 bool same_name(const char *a, const char *b);
 bool column_is_text(const struct table_column *c);

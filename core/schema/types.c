@@ -26,39 +26,39 @@ enum family {
  * temporal: position in temporal_rank(). digits: of the greatest value. */
 static const struct type {
 	const char *name;
-	enum family family;
 	uint64_t size;
+	enum family family;
 	int digits;
 } types[] = {
-	{ "tinyint", FAMILY_INTEGER, 8, 3 },
-	{ "smallint", FAMILY_INTEGER, 16, 5 },
-	{ "mediumint", FAMILY_INTEGER, 24, 8 },
-	{ "int", FAMILY_INTEGER, 32, 10 },
-	{ "bigint", FAMILY_INTEGER, 64, 20 },
-	{ "decimal", FAMILY_DECIMAL, 0, 0 },
-	{ "float", FAMILY_FLOAT, 24, 0 },
-	{ "double", FAMILY_FLOAT, 53, 0 },
-	{ "bit", FAMILY_BIT, 0, 0 },
-	{ "char", FAMILY_TEXT, 0, 0 },
-	{ "varchar", FAMILY_TEXT, 0, 0 },
-	{ "tinytext", FAMILY_TEXT, 0xff, 0 },
-	{ "text", FAMILY_TEXT, 0xffff, 0 },
-	{ "mediumtext", FAMILY_TEXT, 0xffffff, 0 },
-	{ "longtext", FAMILY_TEXT, 0xffffffff, 0 },
-	{ "binary", FAMILY_BINARY, 0, 0 },
-	{ "varbinary", FAMILY_BINARY, 0, 0 },
-	{ "tinyblob", FAMILY_BINARY, 0xff, 0 },
-	{ "blob", FAMILY_BINARY, 0xffff, 0 },
-	{ "mediumblob", FAMILY_BINARY, 0xffffff, 0 },
-	{ "longblob", FAMILY_BINARY, 0xffffffff, 0 },
-	{ "date", FAMILY_TEMPORAL, 0, 0 },
-	{ "datetime", FAMILY_TEMPORAL, 0, 0 },
-	{ "timestamp", FAMILY_TEMPORAL, 0, 0 },
-	{ "time", FAMILY_TEMPORAL, 0, 0 },
-	{ "enum", FAMILY_LIST, 0, 0 },
-	{ "set", FAMILY_LIST, 0, 0 },
+	{ "tinyint", 8, FAMILY_INTEGER, 3 },
+	{ "smallint", 16, FAMILY_INTEGER, 5 },
+	{ "mediumint", 24, FAMILY_INTEGER, 8 },
+	{ "int", 32, FAMILY_INTEGER, 10 },
+	{ "bigint", 64, FAMILY_INTEGER, 20 },
+	{ "decimal", 0, FAMILY_DECIMAL, 0 },
+	{ "float", 24, FAMILY_FLOAT, 0 },
+	{ "double", 53, FAMILY_FLOAT, 0 },
+	{ "bit", 0, FAMILY_BIT, 0 },
+	{ "char", 0, FAMILY_TEXT, 0 },
+	{ "varchar", 0, FAMILY_TEXT, 0 },
+	{ "tinytext", 0xff, FAMILY_TEXT, 0 },
+	{ "text", 0xffff, FAMILY_TEXT, 0 },
+	{ "mediumtext", 0xffffff, FAMILY_TEXT, 0 },
+	{ "longtext", 0xffffffff, FAMILY_TEXT, 0 },
+	{ "binary", 0, FAMILY_BINARY, 0 },
+	{ "varbinary", 0, FAMILY_BINARY, 0 },
+	{ "tinyblob", 0xff, FAMILY_BINARY, 0 },
+	{ "blob", 0xffff, FAMILY_BINARY, 0 },
+	{ "mediumblob", 0xffffff, FAMILY_BINARY, 0 },
+	{ "longblob", 0xffffffff, FAMILY_BINARY, 0 },
+	{ "date", 0, FAMILY_TEMPORAL, 0 },
+	{ "datetime", 0, FAMILY_TEMPORAL, 0 },
+	{ "timestamp", 0, FAMILY_TEMPORAL, 0 },
+	{ "time", 0, FAMILY_TEMPORAL, 0 },
+	{ "enum", 0, FAMILY_LIST, 0 },
+	{ "set", 0, FAMILY_LIST, 0 },
 };
-static const struct type other_type = { "", FAMILY_OTHER, 0, 0 };
+static const struct type other_type = { "", 0, FAMILY_OTHER, 0 };
 
 static const struct type *type_of(const struct table_column *c)
 {

@@ -71,7 +71,7 @@ int lock_acquire(TALLOC_CTX *ctx, struct db *db, const struct lock *r, struct lo
 	rc = lock_get(ctx, db, r->database, r->database_type, out, err);
 	if (rc < 0)
 		return -1;
-	if (rc == 0)
+	if (rc == 0 || !*out)
 		return sb_err(
 			err, SB_ELOCKED,
 			"The lock was released at this moment by its owner; try again.");
@@ -93,7 +93,7 @@ int lock_release(struct db *db, const char *database, const char *database_type,
 	rc = lock_get(db, db, database, database_type, &held, err);
 	if (rc < 0)
 		return -1;
-	if (rc == 0)
+	if (rc == 0 || !held)
 		return sb_err(err, SB_ENOTFOUND,
 			      "There is no lock on database '%s' (%s).", database,
 			      database_type);
