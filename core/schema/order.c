@@ -3,7 +3,6 @@
  */
 #include "core/schema/order.h"
 
-
 bool table_refers_to(const struct table *child, const char *parent)
 {
 	for (size_t i = 0; i < child->n_constraints; i++) {
@@ -14,6 +13,14 @@ bool table_refers_to(const struct table *child, const char *parent)
 			return true;
 	}
 	return false;
+}
+
+const char *table_refers_elsewhere(const struct table *t)
+{
+	for (size_t i = 0; i < t->n_constraints; i++)
+		if (t->constraints[i].parent_schema)
+			return t->constraints[i].parent_schema;
+	return NULL;
 }
 
 static bool has_foreign_key(const struct table *t)

@@ -18,4 +18,7 @@ const struct table *order_by_reference(const struct table **v, size_t n);
 /* Does `child` have a foreign key to the table `parent` of its own schema? */
 bool table_refers_to(const struct table *child, const char *parent);
 
+/* The other schema that a foreign key of t reaches into, or NULL. */
+const char *table_refers_elsewhere(const struct table *t);
+
 #endif

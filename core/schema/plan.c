@@ -240,14 +240,12 @@ static void check_change(struct planner *p, struct space *s, const struct change
 	if (c->diff && c->diff->inexpressible)
 		text_add(&p->errors, "%s: table `%s`: %s", s->ns->name, c->live->name,
 			 c->diff->inexpressible);
-	for (size_t i = 0; c->live && i < c->live->n_constraints; i++)
-		if (c->live->constraints[i].parent_schema)
-			text_add(
-				&p->errors,
-				"%s: table `%s` has a foreign key to schema `%s`; SchemaBot does "
-				"not change such tables",
-				s->ns->name, c->live->name,
-				c->live->constraints[i].parent_schema);
+	if (c->live && table_refers_elsewhere(c->live))
+		text_add(
+			&p->errors,
+			"%s: table `%s` has a foreign key to schema `%s`; SchemaBot does not "
+			"change such tables",
+			s->ns->name, c->live->name, table_refers_elsewhere(c->live));
 	if (c->live && !c->desired)
 		check_parents(p, s, c->live);
 }
@@ -342,7 +340,8 @@ static int prove(struct planner *p, struct space *s, struct schema_change *out,
 	for (size_t i = 0; i < s->n; i++) {
 		const struct change *c = &s->changes[i];
 
-		if (c->diff && (c->diff->inexpressible || c->diff->n == 0))
+		if ((c->diff && c->diff->inexpressible) ||
+		    (c->live && table_refers_elsewhere(c->live)))
 			continue; /* an error already */
 		at[n] = i;
 		proofs[n++] = (struct proof){ .table = out[i].table,

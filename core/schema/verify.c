@@ -11,6 +11,7 @@
 #include "core/base/fault.h"
 #include "core/schema/ddl.h"
 #include "core/schema/diff.h"
+#include "core/schema/order.h"
 
 struct verifier {
 	TALLOC_CTX *ctx; /* for the results */
@@ -19,6 +20,8 @@ struct verifier {
 	struct scratch *scratch;
 	struct proof *proofs;
 	size_t n;
+	const char **made; /* live tables that have or had a copy */
+	size_t n_made;
 };
 
 /* ---- execution -------------------------------------------------------------------- */
@@ -60,19 +63,66 @@ static int judge(struct verifier *x, const struct proof *p,
 				    v->algorithm, verdict, why);
 }
 
+/* An empty copy of a live table, once: what became of it since then is what counts. */
+static int make_copy(struct verifier *x, const struct table *live, struct sb_err *err)
+{
+	for (size_t i = 0; i < x->n_made; i++)
+		if (strcmp(x->made[i], live->name) == 0)
+			return 0;
+	x->made[x->n_made++] = live->name;
+	return db_run(x->v->work, live->create_sql, err);
+}
+
+/*
+ * Foreign keys decide what a server accepts and by which algorithm, so the tables on
+ * their other ends have to be there: those that t refers to, and those that refer to it.
+ */
+static int make_relatives(struct verifier *x, const struct table *t, struct sb_err *err)
+{
+	const struct schema_view *live = x->v->live;
+
+	for (size_t i = 0; i < live->n; i++) {
+		const struct table *other = live->v[i];
+
+		if (other != t && !table_refers_elsewhere(other) &&
+		    (table_refers_to(t, other->name) ||
+		     table_refers_to(other, t->name)) &&
+		    make_copy(x, other, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int make_copies(struct verifier *x, const struct proof *p, struct sb_err *err)
+{
+	if (p->live && make_copy(x, p->live, err) < 0)
+		return -1;
+	if (p->live && make_relatives(x, p->live, err) < 0)
+		return -1;
+	return p->desired ? make_relatives(x, p->desired, err) : 0;
+}
+
+/* The checks are on while the statement runs, as they will be in earnest. */
 static int execute(struct verifier *x, struct proof *p, struct sb_err *err)
 {
-	struct sb_err why = { 0 };
 	struct engine_verdict verdict = { "", "", ENGINE_ALGORITHM_AUTO };
+	struct sb_err why = { 0 };
+	int rc;
 
 	p->verdict = verdict;
-	if (p->live && db_run(x->v->work, p->live->create_sql, &why) < 0)
+	if (make_copies(x, p, &why) < 0)
 		return failed(x, p, "an empty copy of the live table cannot be made",
 			      &why, err);
-	if (judge(x, p, &verdict, &why) < 0)
-		return failed(x, p, "the statement does not work", &why, err);
-	p->verdict = verdict;
-	return 0;
+	if (db_run(x->v->work, "SET SESSION foreign_key_checks = 1", err) < 0)
+		return -1;
+	rc = judge(x, p, &verdict, &why);
+	if (rc < 0)
+		rc = failed(x, p, "the statement does not work", &why, err);
+	else
+		p->verdict = verdict;
+	if (rc == 0)
+		rc = db_run(x->v->work, "SET SESSION foreign_key_checks = 0", err);
+	return rc;
 }
 
 /* ---- comparison by definition ----------------------------------------------------- */
@@ -221,6 +271,7 @@ int verify(TALLOC_CTX *ctx, const struct verification *v, struct proof *proofs, 
 			      .n = n };
 	int rc;
 
+	x.made = mem_array(x.tmp, const char *, v->live->n + 1);
 	rc = scratch_create(x.tmp, v->work, v->keeper, v->live->charset,
 			    v->live->collation, &x.scratch, err);
 	for (size_t i = 0; rc == 0 && i < n; i++)

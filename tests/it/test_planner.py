@@ -238,6 +238,25 @@ def test_foreign_keys_that_cannot_be_followed(stack):
     assert "circle" in plan["errors"][0]
 
 
+def test_foreign_keys_count_when_a_change_is_tried(stack):
+    """Checks are on, and the tables on both ends are there, as they will be in earnest."""
+    parent = "CREATE TABLE p (id int NOT NULL, PRIMARY KEY (id))"
+    child = "CREATE TABLE c (id int NOT NULL, PRIMARY KEY (id))"
+    bound = child.replace("PRIMARY KEY (id))", "PRIMARY KEY (id), CONSTRAINT f FOREIGN KEY (id) REFERENCES p (id))")
+    stack.target(parent)
+    stack.target(child)
+    change = one_change(stack.plan([parent, bound]))
+    assert change["execution_mode"] == "direct", change  # INPLACE only works without checks
+    stack.target(change["ddl"])
+    plan = stack.post_plan([parent.replace("int", "bigint"), bound]).expect(200)
+    assert "sql: " in plan["errors"][0], "the files contradict each other"
+    plan = stack.post_plan([parent.replace("int", "bigint"), bound.replace("int", "bigint")]).expect(200)
+    assert "does not work" in plan["errors"][0] and "foreign key" in plan["errors"][0]
+    assert "_schemabot_" not in plan["errors"][0]
+    plan = stack.post_plan([parent, bound.replace("REFERENCES p", "REFERENCES nowhere").replace(" f ", " g ")]).expect(200)
+    assert "does not work" in plan["errors"][0]
+
+
 def test_a_foreign_key_to_another_schema_is_never_touched(stack):
     stack.target("CREATE TABLE p (id int NOT NULL, PRIMARY KEY (id))", environment="production")
     stack.target("CREATE TABLE c (id int NOT NULL, PRIMARY KEY (id), CONSTRAINT f FOREIGN KEY (id) REFERENCES shop_production.p (id))")
