@@ -10,7 +10,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, REFERENCES ON `schem
 --    begin with _schemabot_. PROCESS shows what holds a lock or executes a statement.
 CREATE USER IF NOT EXISTS 'schemabot_ddl'@'localhost' IDENTIFIED BY 'REPLACE_ME';
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES ON `shop`.* TO 'schemabot_ddl'@'localhost';
-GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES ON `\_schemabot\_%`.* TO 'schemabot_ddl'@'localhost';
+GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, CREATE TEMPORARY TABLES, ALTER, DROP, INDEX, REFERENCES ON `\_schemabot\_%`.* TO 'schemabot_ddl'@'localhost';
 GRANT PROCESS ON *.* TO 'schemabot_ddl'@'localhost';
 -- On MySQL also: which statement holds a lock, and how far a long ALTER is.
 GRANT SELECT ON `performance_schema`.* TO 'schemabot_ddl'@'localhost';

@@ -92,8 +92,10 @@ int schema_read_live(TALLOC_CTX *ctx, struct db *db, const char *namespace,
 		     struct sb_err *err) MUST_CHECK;
 
 /*
- * Drop scratch schemas that a crashed process left behind: ours by name, and older than
- * max_age_seconds by the server's clock. Returns how many were dropped, or -1.
+ * Drop scratch schemas that a crashed process left behind: ours by name, at least
+ * max_age_seconds old by the server's clock, and not in use (whoever uses one holds a
+ * server lock of its name, so that 0 is a safe age). Returns how many were dropped, or
+ * -1.
  */
 int schema_drop_leftovers(struct db *db, int max_age_seconds,
 			  struct sb_err *err) MUST_CHECK;

@@ -153,6 +153,11 @@ class Server:
 
     def start(self, env, extra: str = "", keep_fds=()) -> None:
         """Start and wait until it talks."""
+        if self.ledger.alive("db"):
+            raise RuntimeError(f"the server of {self.directory} is running already")
+        # A killed server leaves a lock with its pid, which may be a zombie's or another's.
+        for name in ("sock", "sock.lock", "pid"):
+            (self.home / name).unlink(missing_ok=True)
         self.ledger.spawn(
             "db", [*flavor(self.kind_name).command(), f"--datadir={self.home}/data",
                    f"--tmpdir={self.home}/tmp", f"--socket={self.socket}",
