@@ -55,10 +55,12 @@ void dispatch(struct app *app, TALLOC_CTX *ctx, char **envp, body_reader *reader
 		rc = prepare(app, req, reply, &err);
 	if (rc == 0) {
 		rc = run(app, req, reply, &err);
-		/* An idle connection that died meanwhile is no reason to refuse a read.
-		 */
-		if (rc < 0 && app->storage_reused && !app->storage &&
-		    req->route->access != ACCESS_WRITE)
+		/* An idle connection that died meanwhile is no reason to refuse a read;
+		 * a deadlock undid all that was written, so anything may be repeated. */
+		if (rc < 0 && ((app->storage_reused && !app->storage &&
+				req->route->access != ACCESS_WRITE) ||
+			       (err.code == SB_ESTORAGE &&
+				db_error_kind(err.db_errno) == DB_ERR_BUSY)))
 			rc = run(app, req, reply, &err);
 	}
 	if (rc < 0) {

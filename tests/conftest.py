@@ -36,8 +36,10 @@ def pytest_addoption(parser):
 
 def pytest_generate_tests(metafunc):
     if "flavor" in metafunc.fixturenames:
+        # Indirectly: pytest 7 numbers direct parameters per test, not per value, and would
+        # start a new stack for nearly every test that has parameters of its own.
         metafunc.parametrize("flavor", metafunc.config.getoption("flavors").split(","),
-                             scope="session")
+                             scope="session", indirect=True)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -76,6 +78,12 @@ def _discard(harness):
         harness.stop()
     else:
         harness.discard()
+
+
+@pytest.fixture(scope="session")
+def flavor(request):
+    """The flavour's name."""
+    return request.param
 
 
 @pytest.fixture(scope="session")

@@ -106,10 +106,12 @@ static int fail_last(struct db *db, enum db_intent intent, struct sb_err *err)
 
 static int close_db(struct db *db)
 {
-	db_cache_clear(db);
+	/* The connection first: closing a statement of an open one may wait for its rows.
+	 */
 	if (db->mysql)
 		mysql_close(db->mysql);
 	db->mysql = NULL;
+	db_cache_clear(db);
 	return 0;
 }
 

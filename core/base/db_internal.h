@@ -27,7 +27,7 @@ enum db_intent { DB_INTENT_CONNECT, DB_INTENT_READ, DB_INTENT_WRITE, DB_INTENT_C
 int db_fail(struct db *db, enum db_intent intent, unsigned db_errno, const char *text,
 	    struct sb_err *err);
 
-/* Close all prepared statements; before the connection is closed. */
+/* Free all prepared statements; after the connection is closed. */
 void db_cache_clear(struct db *db);
 
 #endif

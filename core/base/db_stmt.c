@@ -324,8 +324,12 @@ static int fetch_rows(TALLOC_CTX *ctx, struct db *db, const struct db_stmt *stmt
 
 	BUG_ON(n_cols > MAX_COLS);
 	if (mysql_stmt_store_result(handle) != 0) {
+		/* The library would now wait for rows that do not come (a deadlock ends a
+		 * locking read here): the connection cannot be used any more. */
 		fail_stmt(db, handle, stmt, DB_INTENT_READ, err);
-		goto out;
+		db->lost = true;
+		talloc_free(tmp);
+		return -1;
 	}
 	total = (size_t)mysql_stmt_num_rows(handle);
 	if (max > 0 && total > max)

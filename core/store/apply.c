@@ -193,9 +193,14 @@ int apply_precheck(TALLOC_CTX *ctx, struct db *db, const struct apply_new *reque
 		rc = rc < 0 ? -1 : 0;
 	else if (refuse_active(tmp, db, request, err) < 0 ||
 		 refuse_locked(tmp, db, request, err) < 0 ||
-		 refuse_applied(tmp, db, request, err) < 0)
-		rc = -1;
-	else
+		 refuse_applied(tmp, db, request, err) < 0) {
+		/* The same request may have been stored by somebody else just now. */
+		struct sb_err ignored;
+
+		rc = replayed(tmp, db, request, &earlier, &ignored) == 1 ? 0 : -1;
+		if (rc == 0)
+			*apply_id = mem_strdup(ctx, earlier);
+	} else
 		rc = 1;
 	talloc_free(tmp);
 	return rc;

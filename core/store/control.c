@@ -14,8 +14,9 @@
 
 #define CONTROL_STATEMENTS(S)                                                           \
 	S(CO_APPLY, "SELECT id FROM applies WHERE apply_id = ?")                        \
-	S(CO_LOCK_OPERATIONS, "SELECT id FROM apply_operations WHERE apply_row = ?"     \
-			      " ORDER BY id FOR UPDATE")                                \
+	S(CO_OPERATIONS,                                                                \
+	  "SELECT id FROM apply_operations WHERE apply_row = ? ORDER BY id")            \
+	S(CO_LOCK_OPERATION, "SELECT id FROM apply_operations WHERE id = ? FOR UPDATE") \
 	S(CO_LOCK_APPLY, "SELECT state, environment, volume FROM applies WHERE id = ?"  \
 			 " FOR UPDATE")                                                 \
 	S(CO_PENDING, "SELECT id, operation, status, requested_by, error_message,"      \
@@ -29,7 +30,7 @@
 	S(CO_INSERT, "INSERT INTO apply_control_requests (apply_row, operation,"        \
 		     " requested_by, metadata) VALUES (?, ?, ?, ?)")                    \
 	S(CO_WAKE, "UPDATE apply_operations SET claim_after = NOW(6)"                   \
-		   " WHERE apply_row = ? AND lease_owner IS NULL AND state NOT IN"      \
+		   " WHERE id = ? AND lease_owner IS NULL AND state NOT IN"             \
 		   " ('completed','failed','cancelled','reverted')")                    \
 	S(CO_VOLUME, "UPDATE applies SET volume = ? WHERE id = ?")                      \
 	S(CO_TOUCH, "UPDATE applies SET revision = revision + 1, updated_at = NOW(6)"   \
@@ -115,10 +116,39 @@ static int insert(TALLOC_CTX *tmp, struct db *db, const struct submission *s,
 	if (s->control == CONTROL_VOLUME &&
 	    db_exec(db, CO_VOLUME, BIND(s->volume, apply_row), err) < 0)
 		return -1;
-	if (db_exec(db, CO_WAKE, BIND(apply_row), err) < 0 ||
-	    db_exec(db, CO_LOG, BIND(apply_row, event, text), err) < 0 ||
+	if (db_exec(db, CO_LOG, BIND(apply_row, event, text), err) < 0 ||
 	    db_exec(db, CO_TOUCH, BIND(apply_row), err) < 0)
 		return -1;
+	return 0;
+}
+
+/*
+ * Lock the apply's operations, one by one by primary key as drivers do: a lock through
+ * another index would be taken in another order, and deadlock.
+ */
+static int lock_operations(TALLOC_CTX *tmp, struct db *db, uint64_t apply_row,
+			   struct row_id **ids, size_t *n, struct sb_err *err)
+{
+	if (db_all(tmp, db, CO_OPERATIONS, BIND(apply_row), id_column, 1, sizeof(**ids),
+		   ids, n, err) < 0)
+		return -1;
+	for (size_t i = 0; i < *n; i++) {
+		struct row_id locked;
+
+		if (db_one(tmp, db, CO_LOCK_OPERATION, BIND((*ids)[i].id), id_column, 1,
+			   &locked, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Operations that nobody drives are due now. */
+static int wake_operations(struct db *db, const struct row_id *ids, size_t n,
+			   struct sb_err *err)
+{
+	for (size_t i = 0; i < n; i++)
+		if (db_exec(db, CO_WAKE, BIND(ids[i].id), err) < 0)
+			return -1;
 	return 0;
 }
 
@@ -130,10 +160,9 @@ static int submit_locked(TALLOC_CTX *tmp, struct db *db, const struct submission
 	const struct control_request *same;
 	struct locked_apply apply;
 	struct row_id *ids;
-	size_t n;
+	size_t n, n_ids;
 
-	if (db_all(tmp, db, CO_LOCK_OPERATIONS, BIND(apply_row), id_column, 1,
-		   sizeof(*ids), &ids, &n, err) < 0 ||
+	if (lock_operations(tmp, db, apply_row, &ids, &n_ids, err) < 0 ||
 	    db_one(tmp, db, CO_LOCK_APPLY, BIND(apply_row), locked_columns,
 		   ARRAY_SIZE(locked_columns), &apply, err) != 1 ||
 	    select_pending(tmp, db, apply_row, &pending, &n, err) < 0 ||
@@ -163,6 +192,8 @@ static int submit_locked(TALLOC_CTX *tmp, struct db *db, const struct submission
 		break;
 	}
 	out->outcome = CONTROL_ACCEPTED;
+	if (wake_operations(db, ids, n_ids, err) < 0)
+		return -1;
 	return insert(tmp, db, s, apply_row, out, err);
 }
 

@@ -237,7 +237,9 @@ def test_spent_retries_are_given_up_with_the_reason(fresh_stack):
     name = f"'{account['user']}'@'{account['host']}'"
     stack.sql(f"ALTER USER {name} ACCOUNT LOCK")
     apply_id = stack.apply(plan)
-    stack.wait_state(apply_id, "failed_retryable")
+    # The first two retries come at once; the third has to wait.
+    stack.until(lambda: operation(stack, apply_id)["attempt"] >= 2
+                and operation(stack, apply_id)["state"] == "failed_retryable", "it waits")
     stack.storage("UPDATE apply_operations SET failed_at = NOW(6) - INTERVAL 25 HOUR,"
                   " claim_after = NOW(6) + INTERVAL 1 DAY WHERE state = 'failed_retryable'")
     stack.reap()
