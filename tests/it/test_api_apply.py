@@ -47,19 +47,19 @@ NOT_A_TABLE = {
 }
 
 
-@pytest.mark.parametrize("what", NOT_A_TABLE)
-def test_wrong_sql_is_an_error_of_the_plan(idle, client, what):
+def test_wrong_sql_is_an_error_of_the_plan(idle, client):
     """200 with `errors` that name the file; stored; and it cannot be applied."""
     before = idle.databases()
-    plan = client.post("/api/plan", {
-        "database": "shop", "environment": "staging",
-        "schema_files": {"shop": {"files": {"users.sql": NOT_A_TABLE[what]}}}}).expect(200)
-    assert plan["errors"] and "users.sql" in plan["errors"][0], plan
-    again = client.get(f"/api/plans/{plan['plan_id']}").expect(200)
-    assert again.pop("created_at") and again == plan
-    client.refused(400, "invalid_request", ["errors", "plan again"], "POST", "/api/apply",
-                   body_of(plan, options={"allow_unsafe": "true"}))
-    assert idle.tables() == [] and idle.databases() == before
+    for what, sql in NOT_A_TABLE.items():
+        plan = client.post("/api/plan", {
+            "database": "shop", "environment": "staging",
+            "schema_files": {"shop": {"files": {"users.sql": sql}}}}).expect(200)
+        assert plan["errors"] and "users.sql" in plan["errors"][0], (what, plan)
+        again = client.get(f"/api/plans/{plan['plan_id']}").expect(200)
+        assert again.pop("created_at") and again == plan
+        client.refused(400, "invalid_request", ["errors", "plan again"], "POST", "/api/apply",
+                       body_of(plan, options={"allow_unsafe": "true"}))
+        assert idle.tables() == [] and idle.databases() == before, what
 
 
 def test_a_table_in_two_files(idle, client):
@@ -69,7 +69,7 @@ def test_a_table_in_two_files(idle, client):
     assert any("users" in e for e in plan["errors"]), plan
 
 
-@pytest.mark.parametrize("fields, status, code, says", [
+BAD_PLANS = [
     ({"database": "store"}, 404, "deployment_not_found", ["'store'", "shop"]),
     ({"environment": "qa"}, 404, "deployment_not_found", ["'qa'", "staging", "production"]),
     ({"type": "vitess"}, 400, "invalid_request", "'type'"),
@@ -81,11 +81,14 @@ def test_a_table_in_two_files(idle, client):
     ({"schema_files": {"shop": {"files": {"a.sql": None}}}}, 400, "invalid_request", "'a.sql'"),
     ({"target": "elsewhere"}, 400, "invalid_request", "'target'"),
     ({"colour": "red"}, 400, "invalid_request", "'colour'"),
-])
-def test_a_plan_that_cannot_be_asked_for(stack, client, fields, status, code, says):
-    body = {"database": "shop", "environment": "staging", "type": "mysql",
-            "schema_files": {"shop": {"files": {"users.sql": USERS}}}, **fields}
-    client.refused(status, code, says, "POST", "/api/plan", body)
+]
+
+
+def test_a_plan_that_cannot_be_asked_for(stack, client):
+    for fields, status, code, says in BAD_PLANS:
+        body = {"database": "shop", "environment": "staging", "type": "mysql",
+                "schema_files": {"shop": {"files": {"users.sql": USERS}}}, **fields}
+        client.refused(status, code, says, "POST", "/api/plan", body)
     assert stack.storage("SELECT * FROM plans") == []
 
 
@@ -101,27 +104,31 @@ def test_names_are_matched_in_lower_case(idle, client):
     client.post("/api/apply", body_of(plan, environment="Staging")).expect(200)
 
 
-@pytest.mark.parametrize("name", [
-    "with`tick", "with'quote", 'with"quotes', "with blank", "100%", "x" * 64, "naïve", "a.b",
-    "select", "--", "semi;colon", "back\\slash", "per%cent%s",
-])
-def test_hostile_identifiers(stack, client, name):
-    """Planned, applied, pulled and shown exactly as they are."""
-    quoted = "`" + name.replace("`", "``") + "`"
-    sql = f"CREATE TABLE {quoted} (id bigint NOT NULL, {quoted} int NOT NULL, PRIMARY KEY (id))"
-    plan = client.post("/api/plan", {
-        "database": "shop", "environment": "staging",
-        "schema_files": {"shop": {"files": {f"{name}.sql": sql}}}}).expect(200)
+HOSTILE_NAMES = ["with`tick", "with'quote", 'with"quotes', "with blank", "100%", "x" * 64, "naïve",
+                 "a.b", "select", "--", "semi;colon", "back\\slash", "per%cent%s"]
+
+
+def test_hostile_identifiers(stack, client):
+    """Planned, applied, shown and pulled exactly as they are."""
+    def sql(name):
+        quoted = "`" + name.replace("`", "``") + "`"
+        return f"CREATE TABLE {quoted} (id bigint NOT NULL, {quoted} int NOT NULL, PRIMARY KEY (id))"
+
+    files = {f"{name}.sql": sql(name) for name in HOSTILE_NAMES}
+    plan = client.post("/api/plan", {"database": "shop", "environment": "staging",
+                                     "schema_files": {"shop": {"files": files}}}).expect(200)
     assert plan["errors"] == [], plan
-    assert plan["changes"][0]["table_changes"][0]["table_name"] == name
+    changes = plan["changes"][0]["table_changes"]
+    assert sorted(c["table_name"] for c in changes) == sorted(HOSTILE_NAMES)
     # An odd name is a finding that needs consent, not an obstacle.
     apply_id = client.post("/api/apply", body_of(plan, options={"allow_unsafe": "true"})).expect(
         200)["apply_id"]
     done = stack.wait_state(apply_id, "completed")
-    assert done["tables"][0]["table_name"] == name and stack.tables() == [name]
-    files = client.post("/api/pull", {"database": "shop", "environment": "staging"}).expect(200)
+    assert sorted(t["table_name"] for t in done["tables"]) == sorted(HOSTILE_NAMES)
+    assert sorted(stack.tables()) == sorted(HOSTILE_NAMES)
+    pulled = client.post("/api/pull", {"database": "shop", "environment": "staging"}).expect(200)
     plan = client.post("/api/plan", {"database": "shop", "environment": "staging",
-                                     "schema_files": files["schema_files"]}).expect(200)
+                                     "schema_files": pulled["schema_files"]}).expect(200)
     assert plan["errors"] == [] and plan["changes"] == [], plan
 
 
@@ -204,7 +211,7 @@ def test_unreachable_target_leaves_the_decision_to_the_driver(idle, client):
 
 # ---- applying: options and callers ---------------------------------------------------------------
 
-@pytest.mark.parametrize("options, says", [
+BAD_OPTIONS = [
     ({"defer_cutover": "true"}, "'defer_cutover'"),
     ({"defer_deploy": "true"}, "'defer_deploy'"),
     ({"enable_revert": "true"}, "'enable_revert'"),
@@ -217,11 +224,14 @@ def test_unreachable_target_leaves_the_decision_to_the_driver(idle, client):
     ({"allow_unsafe": "yes"}, "'allow_unsafe'"),
     ({"allow_unsafe": True}, "string"),
     ({"colour": "red"}, "'colour'"),
-])
-def test_options_that_cannot_be_honoured(idle, client, options, says):
+]
+
+
+def test_options_that_cannot_be_honoured(idle, client):
     plan = idle.plan([USERS])
-    client.refused(400, "invalid_request", says, "POST", "/api/apply",
-                   body_of(plan, options=options))
+    for options, says in BAD_OPTIONS:
+        client.refused(400, "invalid_request", says, "POST", "/api/apply",
+                       body_of(plan, options=options))
     assert idle.storage("SELECT * FROM applies") == []
 
 
@@ -285,15 +295,12 @@ def test_idempotency_key(stack, client):
     assert len(stack.storage("SELECT id FROM applies")) == 1
 
 
-@pytest.mark.parametrize("key", ["", " ", "x" * 256, "a b", "é"])
-def test_malformed_idempotency_key(idle, client, key):
+def test_malformed_idempotency_key(idle, client):
     plan = idle.plan([USERS])
-    reply = client.post("/api/apply", body_of(plan),
-                        headers={"Idempotency-Key": key.encode().decode("latin-1")})
-    if key.strip() == "":  # an empty header is none
-        reply.expect(200)
-    else:
-        assert (reply.status, reply.error_code) == (400, "invalid_request")
+    for key in ("x" * 256, "a b", "é"):
+        client.refused(400, "invalid_request", "Idempotency-Key", "POST", "/api/apply",
+                       body_of(plan), headers={"Idempotency-Key": key.encode().decode("latin-1")})
+    client.post("/api/apply", body_of(plan), headers={"Idempotency-Key": ""}).expect(200)
 
 
 def test_concurrent_requests_with_one_key_make_one_apply(idle):

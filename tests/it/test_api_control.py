@@ -34,27 +34,27 @@ def requests(stack):
         "SELECT operation, status, requested_by FROM apply_control_requests ORDER BY id")]
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_which_apply(idle, client, verb):
+def test_which_apply(idle, client):
     apply_id = idle.apply(idle.plan([USERS]))
-    path = f"/api/{verb}"
     before = snapshot(idle)
-    client.refused(400, "invalid_request", "'apply_id'", "POST", path, fields(verb))
-    client.refused(400, "invalid_request", "'environment'", "POST", path,
-                   fields(verb, database="shop"))
-    client.refused(404, "not_found", "'apply-x'", "POST", path, fields(verb, apply_id="apply-x"))
-    client.refused(404, "not_found", "shop/production", "POST", path,
-                   fields(verb, database="shop", environment="production"))
-    client.refused(400, "invalid_request", ["'environment'", "'staging'"], "POST", path,
-                   fields(verb, apply_id=apply_id, environment="production"))
-    client.refused(400, "invalid_request", ["'database'", "'shop'"], "POST", path,
-                   fields(verb, apply_id=apply_id, database="store"))
-    client.refused(400, "invalid_request", "'deployment'", "POST", path,
-                   fields(verb, apply_id=apply_id, deployment="elsewhere"))
-    client.refused(400, "invalid_request", "'colour'", "POST", path,
-                   fields(verb, apply_id=apply_id, colour="red"))
-    client.refused(400, "invalid_request", "control character", "POST", path,
-                   fields(verb, apply_id=apply_id, caller="a\x00b".replace("\x00", "\x01")))
+    for verb in VERBS:
+        path = f"/api/{verb}"
+        client.refused(400, "invalid_request", "'apply_id'", "POST", path, fields(verb))
+        client.refused(400, "invalid_request", "'environment'", "POST", path,
+                       fields(verb, database="shop"))
+        client.refused(404, "not_found", "'apply-x'", "POST", path, fields(verb, apply_id="apply-x"))
+        client.refused(404, "not_found", "shop/production", "POST", path,
+                       fields(verb, database="shop", environment="production"))
+        client.refused(400, "invalid_request", ["'environment'", "'staging'"], "POST", path,
+                       fields(verb, apply_id=apply_id, environment="production"))
+        client.refused(400, "invalid_request", ["'database'", "'shop'"], "POST", path,
+                       fields(verb, apply_id=apply_id, database="store"))
+        client.refused(400, "invalid_request", "'deployment'", "POST", path,
+                       fields(verb, apply_id=apply_id, deployment="elsewhere"))
+        client.refused(400, "invalid_request", "'colour'", "POST", path,
+                       fields(verb, apply_id=apply_id, colour="red"))
+        client.refused(400, "invalid_request", "control character", "POST", path,
+                       fields(verb, apply_id=apply_id, caller="a\x01b"))
     assert snapshot(idle) == before
 
 
@@ -97,40 +97,47 @@ def test_concurrent_stops_are_one_request(idle):
     assert len(requests(idle)) == 1
 
 
-@pytest.mark.parametrize("verb, status, code, says", [
+WHEN_SETTLED = [
     ("stop", 409, "conflict", ["completed", "pending", "retrying"]),
     ("start", 409, "conflict", ["completed", "stopped"]),
     ("cancel", 409, "conflict", ["completed", "until"]),
     ("cutover", 400, "invalid_request", "cutover"),  # what this engine never does
     ("volume", 400, "invalid_request", "volume"),
-])
-def test_settled_apply(stack, client, verb, status, code, says):
+]
+
+
+def test_settled_apply(stack, client):
     apply_id = stack.run([USERS])["apply_id"]
-    client.refused(status, code, says, "POST", f"/api/{verb}", fields(verb, apply_id=apply_id))
+    for verb, status, code, says in WHEN_SETTLED:
+        client.refused(status, code, says, "POST", f"/api/{verb}",
+                       fields(verb, apply_id=apply_id))
     assert requests(stack) == []
 
 
-@pytest.mark.parametrize("state, verb, says", [
+WRONG_STATES = [
     ("pending", "start", ["pending", "stopped"]),
     ("running", "start", ["running", "stopped"]),
     ("failed_retryable", "start", ["failed_retryable", "stopped"]),
     ("failed", "stop", ["failed", "pending"]),
     ("cancelled", "start", ["cancelled", "stopped"]),
     ("cancelled", "stop", ["cancelled", "pending"]),
-])
-def test_wrong_state(idle, client, state, verb, says):
+]
+
+
+def test_wrong_state(idle, client):
     """409, and the sentence says which states allow it."""
     apply_id = idle.apply(idle.plan([USERS]))
-    idle.storage("UPDATE applies SET state = %s WHERE apply_id = %s", (state, apply_id))
-    client.refused(409, "conflict", says, "POST", f"/api/{verb}", {"apply_id": apply_id})
+    for state, verb, says in WRONG_STATES:
+        idle.storage("UPDATE applies SET state = %s WHERE apply_id = %s", (state, apply_id))
+        client.refused(409, "conflict", says, "POST", f"/api/{verb}", {"apply_id": apply_id})
     assert requests(idle) == []
 
 
-@pytest.mark.parametrize("volume", [0, 12, -1, 1.5, "5", None, True])
-def test_volume_bounds(idle, client, volume):
+def test_volume_bounds(idle, client):
     apply_id = idle.apply(idle.plan([USERS]))
-    client.refused(400, "invalid_request", "'volume'", "POST", "/api/volume",
-                   {"apply_id": apply_id, "volume": volume})
+    for volume in (0, 12, -1, 1.5, "5", None, True):
+        client.refused(400, "invalid_request", "'volume'", "POST", "/api/volume",
+                       {"apply_id": apply_id, "volume": volume})
 
 
 @pytest.mark.parametrize("point", ["db.commit.lost_before:error", "db.commit.lost_after:error",
