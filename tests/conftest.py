@@ -36,10 +36,12 @@ def pytest_addoption(parser):
 
 def pytest_generate_tests(metafunc):
     if "flavor" in metafunc.fixturenames:
-        # Indirectly: pytest 7 numbers direct parameters per test, not per value, and would
-        # start a new stack for nearly every test that has parameters of its own.
-        metafunc.parametrize("flavor", metafunc.config.getoption("flavors").split(","),
-                             scope="session", indirect=True)
+        # Indirectly, and the same objects each time: pytest 7 numbers direct parameters per
+        # test and compares indirect ones by identity. Otherwise nearly every test would get
+        # a new stack.
+        flavors = metafunc.config.getoption("flavors").split(",")
+        metafunc.parametrize("flavor", [sys.intern(f) for f in flavors], scope="session",
+                             indirect=True)
 
 
 def pytest_collection_modifyitems(config, items):

@@ -231,19 +231,18 @@ def test_without_storage(fresh_stack):
     stack.wait_state(stack.apply(plan, allow_unsafe=True), "completed")
 
 
-def test_reads_survive_a_restarted_storage(fresh_stack):
+def test_a_restarted_storage(fresh_stack):
     """A connection that died meanwhile is no reason to refuse anything."""
     stack = fresh_stack()
     client = Checked(stack.api)
-    for kill in ([], ["--kill"]):
-        for _ in range(4):
-            client.get("/api/status").expect(200)
-        stack.command("restart-db", *kill)
-        for _ in range(4):
-            client.get("/api/status").expect(200)
-        stack.command("restart-db", *kill)
-        for i in range(4):
-            client.post("/api/settings", {"key": "k", "value": str(i)}).expect(200)
+    for _ in range(4):
+        client.get("/api/status").expect(200)
+    stack.command("restart-db")
+    for _ in range(4):
+        client.get("/api/status").expect(200)
+    stack.command("restart-db", "--kill")
+    for i in range(4):
+        client.post("/api/settings", {"key": "k", "value": str(i)}).expect(200)
 
 
 def _metrics(stack):
