@@ -60,13 +60,12 @@ static int fill_filter(const struct request *req, struct db *db, struct apply_fi
 		       struct sb_err *err)
 {
 	const struct status_query *q = req->query;
-	int state;
+	int state = STATE_PENDING;
 
 	*f = (struct apply_filter){
 		.database = lower_case(req->ctx, q->database),
 		.environment = lower_case(req->ctx, q->environment),
 		.deployment = q->deployment,
-		.state = q->state,
 		.failures = q->failures,
 		.active = q->active,
 		.limit = q->limit ? (int)q->limit : DEFAULT_LIMIT,
@@ -77,6 +76,8 @@ static int fill_filter(const struct request *req, struct db *db, struct apply_fi
 			"Parameter 'state': there is no state '%.64s'. state_counts of this "
 			"reply without it has those in use.",
 			q->state);
+	if (q->state) /* by its present name: an older one is understood too */
+		f->state = state_name((enum state)state);
 	if (q->last) {
 		f->newer_than_seconds = parse_age(q->last);
 		if (f->newer_than_seconds < 0)

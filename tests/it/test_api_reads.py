@@ -109,6 +109,8 @@ def test_status(stack, client):
         assert listed("deployment=nowhere") == ([], False)
         assert listed("state=completed&limit=2") == ([ids[4], ids[3]], True)
         assert listed("failures=true") == ([], False)
+        assert listed("state=recovering_cutover") == ([], False)  # an older name
+        client.refused(400, "invalid_request", "'nonsense'", "GET", "/api/status?state=nonsense")
         assert len(listed("last=1h")[0]) == 6
         stack.storage("UPDATE applies SET created_at = created_at - INTERVAL 2 HOUR"
                       " WHERE apply_id = %s", (ids[0],))
