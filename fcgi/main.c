@@ -98,14 +98,14 @@ static int serve_until_stopped(struct app *app)
 	while (!proc_stop_requested()) {
 		struct epoll_event event;
 
-		if (epoll_wait(poll_fd, &event, 1, -1) < 0 && errno != EINTR)
-			BUG("epoll_wait: %s", strerror(errno));
-		if (proc_stop_requested())
-			break;
+		/* Wait only when nobody is waiting for us. */
 		rc = FCGX_Accept_r(&fcgi);
 		if (rc == 0) {
 			serve(app, &fcgi);
-		} else if (rc != -EAGAIN && rc != -EINTR) {
+		} else if (rc == -EAGAIN) {
+			if (epoll_wait(poll_fd, &event, 1, -1) < 0 && errno != EINTR)
+				BUG("epoll_wait: %s", strerror(errno));
+		} else if (rc != -EINTR) {
 			log_error("api.accept.failed",
 				  "no more connections can be accepted: %s",
 				  rc > -4096 ? strerror(-rc) : "unknown");
