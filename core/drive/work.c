@@ -97,25 +97,13 @@ void drive_close_engine(struct drive *d)
 
 /* ---- starting --------------------------------------------------------------------- */
 
-/* Settle what the target has already and what has drifted. 1 = something was settled. */
-static int apply_replan(struct drive *d, const struct replan *plan, struct sb_err *err)
+/* The target has these already, whatever else is the matter. */
+static int finish_done(struct drive *d, const struct replan *plan, struct sb_err *err)
 {
 	struct projection p = { .forced = -1, .message = "The target has it already" };
 	struct lease_tx tx;
 	enum state state;
-	bool any = false;
 
-	for (size_t i = 0; i < d->n_tasks; i++) {
-		if (!task_open(&d->tasks[i]) || plan->needed[i] > 0)
-			continue;
-		if (plan->needed[i] < 0)
-			return settle_failed(d, "engine_error", plan->reason[i], err) < 0
-				       ? -1
-				       : 1;
-		any = true;
-	}
-	if (!any)
-		return 0;
 	if (lease_tx_begin(d->db, &d->lease, &tx, err) < 0)
 		return -1;
 	for (size_t i = 0; i < d->n_tasks; i++)
@@ -125,7 +113,28 @@ static int apply_replan(struct drive *d, const struct replan *plan, struct sb_er
 			lease_tx_rollback(&tx);
 			return -1;
 		}
-	return settle_commit(d, &tx, &p, &state, err) < 0 ? -1 : 1;
+	return settle_commit(d, &tx, &p, &state, err);
+}
+
+/* Settle what the target has already, then what has drifted: a task that was carried out
+ * is completed, even where its sibling fails. 1 = something was settled. */
+static int apply_replan(struct drive *d, const struct replan *plan, struct sb_err *err)
+{
+	const char *drift = NULL;
+	bool done = false;
+
+	for (size_t i = 0; i < d->n_tasks; i++) {
+		if (!task_open(&d->tasks[i]))
+			continue;
+		done |= plan->needed[i] == 0;
+		if (plan->needed[i] < 0 && !drift)
+			drift = plan->reason[i];
+	}
+	if (done && finish_done(d, plan, err) < 0)
+		return -1;
+	if (drift && settle_failed(d, "engine_error", drift, err) < 0)
+		return -1;
+	return done || drift;
 }
 
 /* The tasks of the next engine call: all open ones of a group, else the first. */

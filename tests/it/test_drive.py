@@ -7,6 +7,8 @@ import signal
 
 import pytest
 
+from lib import invariants
+
 USERS = "CREATE TABLE users (id bigint NOT NULL AUTO_INCREMENT, name varchar(50) NOT NULL, PRIMARY KEY (id))"
 ORDERS = "CREATE TABLE orders (id bigint NOT NULL AUTO_INCREMENT, note varchar(50) NOT NULL, PRIMARY KEY (id))"
 USERS_WIDE = USERS.replace("name varchar(50) NOT NULL", "name varchar(50) NOT NULL, age int NULL")
@@ -271,6 +273,8 @@ def test_drift_between_plan_and_drive_is_refused(stack):
     assert failed["state"] == "failed"
     assert "changed since the plan was reviewed" in failed["error_message"]
     assert "surprise" in stack.create_table("users")
+    # What the dead driver's statement has done meanwhile is not called cancelled.
+    invariants.check_rest(stack)
 
 
 def test_storage_away_in_the_middle_of_a_drive(fresh_stack):
