@@ -99,6 +99,14 @@ int db_fail(struct db *db, enum db_intent intent, unsigned db_errno, const char 
 	return rc;
 }
 
+int db_lose(struct db *db, struct sb_err *err)
+{
+	db->lost = true;
+	if (err)
+		err->code = SB_EAMBIGUOUS;
+	return -1;
+}
+
 static int fail_last(struct db *db, enum db_intent intent, struct sb_err *err)
 {
 	return db_fail(db, intent, mysql_errno(db->mysql), mysql_error(db->mysql), err);
@@ -302,21 +310,13 @@ int db_commit(struct db *db, struct sb_err *err)
 	BUG_ON(!db->in_transaction);
 	db->in_transaction = false;
 	FAULT("db.commit.before");
-	if (FAULT_ERR("db.commit.lost_before", err) < 0) {
-		db->lost = true;
-		if (err)
-			err->code = SB_EAMBIGUOUS;
-		return -1;
-	}
+	if (FAULT_ERR("db.commit.lost_before", err) < 0)
+		return db_lose(db, err);
 	if (send_text(db, DB_INTENT_COMMIT, "COMMIT", err) < 0)
 		return -1;
 	FAULT("db.commit.after");
-	if (FAULT_ERR("db.commit.lost_after", err) < 0) {
-		db->lost = true;
-		if (err)
-			err->code = SB_EAMBIGUOUS;
-		return -1;
-	}
+	if (FAULT_ERR("db.commit.lost_after", err) < 0)
+		return db_lose(db, err);
 	return 0;
 }
 

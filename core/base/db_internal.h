@@ -27,6 +27,9 @@ enum db_intent { DB_INTENT_CONNECT, DB_INTENT_READ, DB_INTENT_WRITE, DB_INTENT_C
 int db_fail(struct db *db, enum db_intent intent, unsigned db_errno, const char *text,
 	    struct sb_err *err);
 
+/* At a fault point: the connection broke while the server may have been committing. */
+int db_lose(struct db *db, struct sb_err *err);
+
 /* Free all prepared statements; after the connection is closed. */
 void db_cache_clear(struct db *db);
 

@@ -10,6 +10,7 @@
 
 #include "core/base/db.h"
 #include "core/base/db_internal.h"
+#include "core/base/fault.h"
 
 #define MAX_BINDS 24
 #define MAX_COLS  64
@@ -162,15 +163,32 @@ static int execute(struct db *db, const struct db_stmt *stmt, const struct db_bi
 	return 0;
 }
 
+/* A statement that commits itself is a durable step like COMMIT. */
+static int64_t exec_autocommit(struct db *db, const struct db_stmt *stmt,
+			       const struct db_bind *binds, size_t n_binds,
+			       struct sb_err *err)
+{
+	MYSQL_STMT *handle = NULL;
+
+	FAULT("db.write.before");
+	if (FAULT_ERR("db.write.lost_before", err) < 0)
+		return db_lose(db, err);
+	if (execute(db, stmt, binds, n_binds, DB_INTENT_COMMIT, &handle, err) < 0)
+		return -1;
+	FAULT("db.write.after");
+	if (FAULT_ERR("db.write.lost_after", err) < 0)
+		return db_lose(db, err);
+	return (int64_t)mysql_stmt_affected_rows(handle);
+}
+
 int64_t db_exec(struct db *db, const struct db_stmt *stmt, const struct db_bind *binds,
 		size_t n_binds, struct sb_err *err)
 {
-	/* Outside a transaction the statement commits itself. */
-	enum db_intent intent = db->in_transaction		? DB_INTENT_READ
-				: db->params.role == DB_STORAGE ? DB_INTENT_COMMIT
-								: DB_INTENT_WRITE;
+	enum db_intent intent = db->in_transaction ? DB_INTENT_READ : DB_INTENT_WRITE;
 	MYSQL_STMT *handle = NULL;
 
+	if (!db->in_transaction && db->params.role == DB_STORAGE)
+		return exec_autocommit(db, stmt, binds, n_binds, err);
 	if (execute(db, stmt, binds, n_binds, intent, &handle, err) < 0)
 		return -1;
 	return (int64_t)mysql_stmt_affected_rows(handle);

@@ -20,7 +20,7 @@ import pymysql.cursors
 
 from . import places, procs
 from .api import Api, Reply
-from .stack import STORAGE_DB, Stack
+from .stack import FAULT_FILE, STORAGE_DB, Stack
 
 STACK = places.ROOT / "tests" / "stack"
 SETTLED = ("completed", "failed", "cancelled", "reverted")
@@ -298,10 +298,26 @@ class Harness:
             fault.release()
             self.command(restart, *options)
 
+    def arm(self, *rules: str) -> "Faults":
+        """Put faults into the running processes of this stack, each to fire once, in place
+        of those armed before. `disarm` takes them out."""
+        folder = Path(tempfile.mkdtemp(prefix="fault-", dir=self.dir))
+        fault = Faults(folder)
+        draft = folder / "rules"
+        draft.write_text("\n".join([
+            f"log={fault.log}", f"once={folder}/once",
+            *(r.replace("@FILE@", str(fault.gate)) for r in rules)]) + "\n")
+        draft.rename(self.dir / FAULT_FILE)
+        return fault
+
+    def disarm(self) -> None:
+        (self.dir / FAULT_FILE).unlink(missing_ok=True)
+
     # ---- between tests -----------------------------------------------------------------------
 
     def reset(self) -> None:
         """An empty storage and targets, no driver, nothing that a test left: as new."""
+        self.disarm()
         self._revive()
         end = time.monotonic() + DEADLINE
         while True:
@@ -406,9 +422,15 @@ class Faults:
     def __init__(self, folder: Path):
         self.folder, self.gate, self.log = folder, folder / "gate", folder / "points"
 
+    def passages(self) -> list:
+        """(program, pid, point) of every passage so far, in order."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [(program, int(pid), point)
+                for program, pid, point in (line.split() for line in lines)]
+
     def passed(self) -> list:
         """Every passage of every point so far, in order."""
-        return self.log.read_text().split() if self.log.exists() else []
+        return [point for _, _, point in self.passages()]
 
     def fired(self, point: str) -> bool:
         """Did the fault at this point happen? (needs once=True)"""

@@ -28,6 +28,7 @@ WORKERS = 2
 HEALTHY_SECONDS = 30
 STORAGE_DB = "schemabot"
 ENVIRONMENTS = ("staging", "production")  # schema of `shop` in each: shop_<environment>
+FAULT_FILE = "faults"  # rules for running processes (core/base/fault.h)
 PASSED_ON = ("SB_FAULT", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS")
 
 
@@ -70,6 +71,7 @@ class Stack:
         """What our processes see: little, as under cron."""
         passed = {name: value for name, value in os.environ.items()
                   if name.startswith(PASSED_ON)}
+        passed.setdefault("SB_FAULT_FILE", str(self.dir / FAULT_FILE))
         passed.update(self.state.get("env", {}))
         if not faults:
             passed = {n: v for n, v in passed.items() if not n.startswith("SB_FAULT")}
