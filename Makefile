@@ -39,12 +39,14 @@ SCHED_LIB_SRC := $(filter-out %_main.c,$(wildcard core/scheduler/*.c))
 FCGI_SRC := $(wildcard fcgi/*.c)
 FCGI_LIB_SRC := $(filter-out fcgi/main.c,$(FCGI_SRC))
 UNIT_SRC := $(wildcard tests/unit/*.c)
+IT_SRC := $(wildcard tests/it/test_*.c)
 GEN := $(BUILD)/gen/storage_sql.h
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 BINS := $(addprefix $(BUILD)/bin/,schemabot.fcgi schemabot-scheduler schemabot-driver \
 	schemabot-reaper)
-UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
+UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC)) \
+	$(patsubst tests/it/%.c,$(BUILD)/tests-it/%,$(IT_SRC))
 
 .PHONY: all deps demo demo-stop test check-unit check-it asan tsan lint fmt fmt-check \
 	layers hdr-check analyze hooks bench install clean units
@@ -77,7 +79,7 @@ test:
 check-unit: units
 	@tests/run unit
 
-check-it: all
+check-it: all units
 	@tests/run it
 
 asan:
@@ -107,6 +109,12 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call obj,$(FCGI_LIB_SRC)) $(BUIL
 	@mkdir -p $(@D)
 	@echo "LD $@"
 	@$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ -lcmocka -lfcgi $(LIBS)
+
+$(BUILD)/tests-it/%: $(BUILD)/obj/tests/it/%.o $(BUILD)/obj/tests/it/store.o \
+		$(BUILD)/lib.a
+	@mkdir -p $(@D)
+	@echo "LD $@"
+	@$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ -lcmocka $(LIBS)
 
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/lib.a
 	@mkdir -p $(@D)
