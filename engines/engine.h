@@ -70,13 +70,17 @@ struct engine_task {
 struct engine_options {
 	enum engine_algorithm algorithm;
 	bool defer_cutover;
-	int volume; /* 1..11 */
+	int volume;	       /* 1..11 */
+	bool quarantine_drops; /* a dropped table is moved away, not destroyed */
 };
 
 struct engine_request {
 	const struct db_params *target;
 	const char *apply_id;
-	uint64_t lease_token; /* fencing number: what a checkpoint is signed with */
+	/* "<apply_id>/<deployment>": whose fencing number lease_token is. A checkpoint is
+	 * signed with both, and an older token than the stored one gets SB_ELEASE. */
+	const char *operation;
+	uint64_t lease_token;
 	struct engine_options options;
 	const struct engine_task
 		*tasks; /* every unfinished one: their tables get locked */
@@ -112,6 +116,35 @@ struct engine_progress {
 };
 
 struct engine_run; /* one open engine: a connection, locks, maybe threads */
+
+/* ---- tidying up ------------------------------------------------------------------- */
+
+/* What an engine leaves on a target when its process dies. */
+enum engine_trace {
+	ENGINE_TRACE_CHECKPOINT,
+	ENGINE_TRACE_SHADOW, /* a copy that did not become the table */
+	ENGINE_TRACE_OLD,    /* a table that was replaced */
+};
+
+struct engine_tidy_request {
+	const struct db_params *target;
+	const char *const *schemas; /* where traces may be */
+	size_t n_schemas;
+	int drops_retention_hours;
+	int batch; /* at most so many of each kind */
+	/* May what this apply (its id, or how it begins) left for this deployment (NULL =
+	 * any) go? 1; 0 when it is open, or nobody knows it; -1. */
+	int (*over)(void *arg, enum engine_trace trace, const char *apply_id,
+		    const char *deployment, struct sb_err *err);
+	void *arg;
+};
+struct engine_tidied {
+	int checkpoints, tables; /* removed */
+	int drops;		 /* quarantined tables dropped for good */
+	int drops_locked;	 /* 1 = somebody else is cleaning up there */
+	int drops_skipped;	 /* names that are not ours, and stay */
+	int errors;		 /* what could not be removed; the log says why */
+};
 
 struct engine_ops {
 	/*
@@ -167,6 +200,11 @@ struct engine_ops {
 
 	/* stop() if needed, release the locks, disconnect; run is gone. NULL is fine. */
 	void (*close)(struct engine_run *run);
+
+	/* Remove from a target what dead processes left and nobody needs: never anything
+	 * of an open operation, or that is not provably ours. NULL = leaves nothing. */
+	int (*tidy)(const struct engine_tidy_request *request, struct engine_tidied *out,
+		    struct sb_err *err);
 };
 
 struct engine {

@@ -21,6 +21,7 @@
 enum key_type {
 	KEY_STR,    /* const char * */
 	KEY_INT,    /* int */
+	KEY_BOOL,   /* bool */
 	KEY_SECRET, /* const char *, given as env:NAME or file:PATH */
 	KEY_DIGEST, /* const char *, 64 hex digits, literal or as a secret */
 	KEY_LEVEL,  /* enum log_level */
@@ -93,6 +94,17 @@ static const struct key token_keys[] = {
 };
 static const struct section token_section = SECTION(token_keys, struct config_token);
 
+static const struct key drops_keys[] = {
+	{ "enabled", KEY_BOOL, "false", 0, 0,
+	  offsetof(struct config_environment, quarantine_drops), 0, NULL, "false",
+	  "true: DROP TABLE moves the table into the schema _schemabot_drops" },
+	{ "retention_hours", KEY_INT, "168", 1, 8760,
+	  offsetof(struct config_environment, drops_retention_hours), 0, NULL, "168",
+	  "and the reaper drops it there after so long" },
+};
+static const struct section drops_section =
+	SECTION(drops_keys, struct config_environment);
+
 static const struct key environment_keys[] = {
 	CONNECTION(struct config_environment, db),
 	{ "deployment", KEY_STR, "default", 0, 0,
@@ -105,6 +117,8 @@ static const struct key environment_keys[] = {
 	  offsetof(struct config_environment, n_schemas), NULL,
 	  "shop = \"shop_staging\";",
 	  "namespace of requests = schema on the server; default: the database's name for both" },
+	{ "pending_drops", KEY_GROUP, "", 0, 0, 0, 0, &drops_section, "",
+	  "what becomes of dropped tables" },
 };
 static const struct section environment_section =
 	SECTION(environment_keys, struct config_environment);
@@ -127,6 +141,9 @@ static const struct key root_keys[] = {
 	  "how many operations this host drives at a time" },
 	{ "log_level", KEY_LEVEL, "info", 0, 0, offsetof(struct config, log_level), 0,
 	  NULL, "info", "debug, info, warn or error" },
+	{ "log_retention_days", KEY_INT, "90", 0, 36500,
+	  offsetof(struct config, log_retention_days), 0, NULL, "90",
+	  "how long the timeline of an apply is kept after its end; 0 = for ever" },
 	{ "storage", KEY_GROUP, NULL, 0, 0, 0, 0, &storage_section, "",
 	  "where our own tables live" },
 	{ "tokens", KEY_MAP, "", 0, 0, offsetof(struct config, tokens),
@@ -300,6 +317,9 @@ static int load_text(const struct loader *l, const config_setting_t *at,
 		else
 			return bad(l, at, "'%s' must be read or write", key->name);
 		return 0;
+	case KEY_BOOL:
+		*(bool *)value = strcmp(text, "true") == 0; /* a preset */
+		return 0;
 	case KEY_INT:
 	case KEY_GROUP:
 	case KEY_MAP:
@@ -320,6 +340,24 @@ static int load_int(const struct loader *l, const config_setting_t *at,
 }
 
 static int load_key(const struct loader *l, const config_setting_t *group,
+		    const struct key *key, char *base);
+
+/* A group that may be left out is one in which every key has its default. */
+static int load_absent_group(const struct loader *l, const struct key *key, char *base)
+{
+	config_t empty;
+	int rc = 0;
+
+	config_init(&empty);
+	for (size_t k = 0; rc == 0 && k < key->sub->n; k++) {
+		BUG_ON(!key->sub->keys[k].preset);
+		rc = load_key(l, config_root_setting(&empty), &key->sub->keys[k], base);
+	}
+	config_destroy(&empty);
+	return rc;
+}
+
+static int load_key(const struct loader *l, const config_setting_t *group,
 		    const struct key *key, char *base)
 {
 	const config_setting_t *at = config_setting_get_member(group, key->name);
@@ -330,6 +368,8 @@ static int load_key(const struct loader *l, const config_setting_t *group,
 			return bad(l, group, "'%s' is missing (%s)", key->name, key->doc);
 		if (key->type == KEY_MAP || key->type == KEY_STRMAP)
 			return 0;
+		if (key->type == KEY_GROUP)
+			return load_absent_group(l, key, base);
 		if (key->type == KEY_INT)
 			return load_int(l, group, key, (int)strtol(key->preset, NULL, 10),
 					value);
@@ -347,6 +387,11 @@ static int load_key(const struct loader *l, const config_setting_t *group,
 		if (config_setting_type(at) != CONFIG_TYPE_INT)
 			return bad(l, at, "'%s' must be a whole number", key->name);
 		return load_int(l, at, key, config_setting_get_int(at), value);
+	case KEY_BOOL:
+		if (config_setting_type(at) != CONFIG_TYPE_BOOL)
+			return bad(l, at, "'%s' must be true or false", key->name);
+		*(bool *)value = config_setting_get_bool(at) != 0;
+		return 0;
 	case KEY_STR:
 	case KEY_SECRET:
 	case KEY_DIGEST:
@@ -534,6 +579,10 @@ static void dump_section(const struct section *section, const char *base, int de
 		case KEY_INT:
 			fprintf(out, "%s = %d;\n", key->name, *(const int *)value);
 			break;
+		case KEY_BOOL:
+			fprintf(out, "%s = %s;\n", key->name,
+				*(const bool *)value ? "true" : "false");
+			break;
 		case KEY_LEVEL:
 			fprintf(out, "%s = \"%s\";\n", key->name,
 				levels[*(const enum log_level *)value]);
@@ -572,6 +621,7 @@ static void example_section(const struct section *section, int depth, FILE *out)
 		indent(out, depth);
 		switch (key->type) {
 		case KEY_INT:
+		case KEY_BOOL:
 			fprintf(out, "%s = %s;\n", key->name, key->example);
 			break;
 		case KEY_GROUP:

@@ -34,6 +34,8 @@ struct config_environment {
 	struct db_params db;
 	struct config_schema *schemas; /* at least one */
 	size_t n_schemas;
+	bool quarantine_drops; /* a dropped table is kept aside for so long */
+	int drops_retention_hours;
 };
 
 struct config_database {
@@ -47,6 +49,7 @@ struct config {
 	const char *run_dir;
 	int drivers;
 	enum log_level log_level;
+	int log_retention_days; /* of settled applies' timelines; 0 = for ever */
 	struct db_params storage;
 	struct config_token *tokens;
 	size_t n_tokens;

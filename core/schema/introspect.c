@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/schema/schema.h"
+#include "engines/artefact.h"
 
 #define ER_NO_SUCH_TABLE 1146
 
@@ -94,9 +95,13 @@ int introspect_check_access(struct db *db, const char *schema, struct sb_err *er
 
 /* ---- tables ----------------------------------------------------------------------- */
 
+/* What an engine has put beside a table is not part of the schema. */
 static bool is_ours(const char *name)
 {
-	return strncmp(name, SCHEMA_SCRATCH_PREFIX, strlen(SCHEMA_SCRATCH_PREFIX)) == 0;
+	struct artefact artefact;
+
+	return strncmp(name, SCHEMA_SCRATCH_PREFIX, strlen(SCHEMA_SCRATCH_PREFIX)) == 0 ||
+	       artefact_parse(name, &artefact);
 }
 
 /* The answer to SHOW CREATE TABLE, or why there is none. */

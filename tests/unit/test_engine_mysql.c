@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "engines/artefact.h"
 #include "engines/mysql/ladder.h"
 #include "engines/mysql/locks.h"
 #include "tests/unit/unit.h"
@@ -223,10 +224,120 @@ static void caps_and_operations_agree(void **unused)
 	assert_int_equal(!(e->caps & ENGINE_CAP_REVERT), !e->ops.revert);
 }
 
+#define APPLY "apply-00112233445566778899aabbccddeeff"
+
+/* 64 characters of up to three bytes, the worst that a table may be called. */
+static char *repeat(const char *text, int n)
+{
+	char *s = mem_strdup(ctx, "");
+
+	while (n-- > 0)
+		s = mem_printf(ctx, "%s%s", s, text);
+	return s;
+}
+
+static size_t characters(const char *s)
+{
+	size_t n = 0;
+
+	for (; *s; s++)
+		n += ((unsigned char)*s & 0xc0) != 0x80;
+	return n;
+}
+
+static void artefacts_sort_after_the_table(void **unused)
+{
+	const char *const tables[] = {
+		"t",
+		"orders",
+		repeat("z", 64),
+		repeat("~", 64),
+		repeat("_", 63),
+		repeat("\xc3\xa9", 64),	    /* two bytes each */
+		repeat("\xe2\x82\xac", 64), /* three */
+		repeat("\xef\xbf\xbc", 64), /* U+FFFC, just below the mark */
+		repeat("a", 39),
+		repeat("a", 40),
+		repeat("a", 41),
+	};
+	struct artefact found;
+	struct sb_err err;
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+		for (int kind = ARTEFACT_SHADOW; kind <= ARTEFACT_OLD; kind++) {
+			char *name = artefact_name(ctx, tables[i],
+						   (enum artefact_kind)kind, APPLY, &err);
+
+			assert_non_null(name);
+			assert_true(strcmp(name, tables[i]) > 0);
+			assert_true(characters(name) <= 64);
+			assert_true(artefact_parse(name, &found));
+			assert_int_equal(found.kind, kind);
+			assert_string_equal(found.apply, "apply-0011223344556677");
+			assert_memory_equal(found.table, tables[i], strlen(found.table));
+			assert_int_equal(found.cut, characters(tables[i]) >= 40);
+			if (!found.cut)
+				assert_string_equal(found.table, tables[i]);
+		}
+	/* Above U+FFFD there is nothing to take. */
+	assert_null(artefact_name(ctx, repeat("\xef\xbf\xbe", 64), ARTEFACT_OLD, APPLY,
+				  &err));
+	assert_int_equal(err.code, SB_EENGINE);
+	assert_null(artefact_name(ctx, "t", ARTEFACT_OLD, "something", &err));
+}
+
+static void other_names_are_not_artefacts(void **unused)
+{
+	static const char *const names[] = {
+		"",
+		"orders",
+		"orders_old",
+		"~sb_new_0011223344556677",
+		"orders~sb_new_001122334455667",
+		"orders~sb_new_001122334455667g",
+		"orders~sb_new_00112233445566778",
+		"orders_sb_new_0011223344556677",
+		"orders~sb_tmp_0011223344556677",
+		"orders~sb_new_0011223344556677_",
+		"_orders_new",
+	};
+	struct artefact found;
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (artefact_parse(names[i], &found))
+			fail_msg("'%s' was taken for one of ours", names[i]);
+}
+
+static void quarantine_names(void **unused)
+{
+	static const char *const bad[] = {
+		"20261121030405678_",	"20261121030405678",	"2026112103040567_t",
+		"202611210304056789_t", "20261321030405678_t",	"20260230030405678_t",
+		"20261121250405678_t",	"x20261121030405678_t", "",
+	};
+	char *name =
+		artefact_drop_name(ctx, "20261121030405678", repeat("\xe2\x82\xac", 64));
+
+	(void)unused;
+	assert_int_equal(characters(name), 64);
+	assert_true(artefact_drop_parse(name));
+	assert_string_equal(artefact_drop_name(ctx, "20261121030405678", "t"),
+			    "20261121030405678_t");
+	assert_true(artefact_drop_parse("20240229235959999_t"));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		if (artefact_drop_parse(bad[i]))
+			fail_msg("'%s' was taken for a quarantined table", bad[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(clauses_enter_after_the_name),
+		cmocka_unit_test(artefacts_sort_after_the_table),
+		cmocka_unit_test(other_names_are_not_artefacts),
+		cmocka_unit_test(quarantine_names),
 		cmocka_unit_test(the_ladder_gets_harsher_upwards),
 		cmocka_unit_test(nothing_harsher_than_announced),
 		cmocka_unit_test(only_refusals_are_climbed_over),
