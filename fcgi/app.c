@@ -140,9 +140,15 @@ int app_target(const struct app *app, TALLOC_CTX *ctx, const char *database,
 			err, SB_ENOROUTE,
 			"Database '%s' has no environment '%.100s'. Configured are: %s.",
 			d->name, environment, known_environments(ctx, d));
+	if (deployment)
+		out->deployment = config_deployment(e, deployment);
+	else if (e->n_deployments == 1)
+		out->deployment = &e->deployments[0];
 	if (must_equal("type", type, d->type, err) < 0 ||
-	    must_equal("deployment", deployment, e->deployment, err) < 0 ||
-	    must_equal("target", target, e->target, err) < 0)
+	    (!out->deployment &&
+	     must_equal("deployment", deployment, e->deployment, err) < 0) ||
+	    must_equal("target", target,
+		       out->deployment ? out->deployment->target : e->target, err) < 0)
 		return -1;
 	out->engine = engine_for_type(d->type);
 	if (!out->engine)
@@ -154,10 +160,10 @@ int app_target(const struct app *app, TALLOC_CTX *ctx, const char *database,
 	return 0;
 }
 
-struct db_params app_target_params(const struct app_target *target,
+struct db_params app_target_params(const struct config_deployment *deployment,
 				   unsigned connect_seconds, unsigned io_seconds)
 {
-	struct db_params p = target->environment->db;
+	struct db_params p = deployment->db;
 
 	p.connect_seconds = connect_seconds;
 	p.io_seconds = io_seconds;

@@ -53,20 +53,23 @@ void app_wake(const struct app *app);
 struct app_target {
 	const struct config_database *database;
 	const struct config_environment *environment;
+	/* The one that the request named, or the only one; NULL: all of several. */
+	const struct config_deployment *deployment;
 	const struct engine *engine;
 };
 
 /*
  * The configured database and environment. Names are matched in lower case (two spellings
  * must not become two databases). type, deployment and target may be NULL and must
- * otherwise equal the configuration. SB_ENOROUTE or SB_EINVALID lists what there is.
+ * otherwise equal the configuration: a deployment is one of the environment's or the
+ * whole route, all of them. SB_ENOROUTE or SB_EINVALID lists what there is.
  */
 int app_target(const struct app *app, TALLOC_CTX *ctx, const char *database,
 	       const char *environment, const char *type, const char *deployment,
 	       const char *target, struct app_target *out, struct sb_err *err) MUST_CHECK;
 
-/* Parameters of the target's server with timeouts for a request, not for driving. */
-struct db_params app_target_params(const struct app_target *target,
+/* Parameters of a deployment's server with timeouts for a request, not for driving. */
+struct db_params app_target_params(const struct config_deployment *deployment,
 				   unsigned connect_seconds, unsigned io_seconds);
 
 /* "token:caller", or "token" when no caller is given: what storage remembers. */

@@ -177,9 +177,9 @@ static bool namespace_affected(const struct schema_plan *outcome, const char *na
  */
 static int check_fresh(TALLOC_CTX *ctx, const struct candidate *c, struct sb_err *err)
 {
+	const struct config_deployment *e = &c->target.environment->deployments[0];
 	struct db_params params =
-		app_target_params(&c->target, TARGET_CONNECT_SECONDS, TARGET_IO_SECONDS);
-	const struct config_environment *e = c->target.environment;
+		app_target_params(e, TARGET_CONNECT_SECONDS, TARGET_IO_SECONDS);
 	struct sb_err away = { 0 };
 	struct buf names;
 	struct db *db;

@@ -32,8 +32,9 @@ static struct json_object *environment_json(const struct config_environment *e)
 {
 	struct json_object *o = js_object(), *namespaces = js_array();
 
-	for (size_t i = 0; i < e->n_schemas; i++)
-		js_push(namespaces, json_object_new_string(e->schemas[i].namespace));
+	for (size_t i = 0; i < e->deployments[0].n_schemas; i++)
+		js_push(namespaces,
+			json_object_new_string(e->deployments[0].schemas[i].namespace));
 	js_str(o, "environment", e->name);
 	js_str(o, "deployment", e->deployment);
 	js_str(o, "target", e->target);

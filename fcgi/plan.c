@@ -24,13 +24,13 @@
 /* ---- schema_files --------------------------------------------------------------------
  */
 
-static char *known_namespaces(TALLOC_CTX *ctx, const struct config_environment *e)
+static char *known_namespaces(TALLOC_CTX *ctx, const struct config_deployment *d)
 {
 	struct buf b;
 
 	buf_init(&b, ctx);
-	for (size_t i = 0; i < e->n_schemas; i++)
-		buf_printf(&b, "%s%s", i > 0 ? ", " : "", e->schemas[i].namespace);
+	for (size_t i = 0; i < d->n_schemas; i++)
+		buf_printf(&b, "%s%s", i > 0 ? ", " : "", d->schemas[i].namespace);
 	return b.data;
 }
 
@@ -97,7 +97,7 @@ static int decode_namespace(TALLOC_CTX *ctx, const char *name, struct json_objec
  * copied belong to the request's JSON, which lives as long.
  */
 static int decode_schema_files(TALLOC_CTX *ctx, struct json_object *map,
-			       const struct config_environment *e,
+			       const struct config_deployment *d,
 			       struct schema_namespace **out, size_t *n_out,
 			       struct sb_err *err)
 {
@@ -111,20 +111,20 @@ static int decode_schema_files(TALLOC_CTX *ctx, struct json_object *map,
 			err, SB_EINVALID,
 			"Field 'schema_files' is empty; name a namespace (%s) and all of its "
 			"files.",
-			known_namespaces(ctx, e));
+			known_namespaces(ctx, d));
 	list = mem_array(ctx, struct schema_namespace,
 			 (size_t)json_object_object_length(map));
 	json_object_object_foreach (map, key, value) {
 		struct schema_namespace *ns = &list[n];
 
 		ns->name = lower_case(ctx, key);
-		ns->schema = config_schema(e, ns->name);
+		ns->schema = config_schema(d, ns->name);
 		if (!ns->schema)
 			return sb_err(
 				err, SB_EINVALID,
 				"Field 'schema_files': there is no namespace '%.100s' here. "
 				"Configured are: %s.",
-				key, known_namespaces(ctx, e));
+				key, known_namespaces(ctx, d));
 		for (size_t i = 0; i < n; i++)
 			if (strcmp(list[i].name, ns->name) == 0)
 				return sb_err(
@@ -166,14 +166,16 @@ static int make_plan(const struct request *req, const struct app_target *target,
 {
 	const struct plan_input *in = req->body;
 	struct db_params params =
-		app_target_params(target, TARGET_CONNECT_SECONDS, TARGET_IO_SECONDS);
+		app_target_params(&target->environment->deployments[0],
+				  TARGET_CONNECT_SECONDS, TARGET_IO_SECONDS);
 	struct schema_plan_options options = { .engine = target->engine,
 					       .algorithm = ENGINE_ALGORITHM_AUTO };
 	struct schema_namespace *namespaces;
 	size_t n;
 
-	if (decode_schema_files(req->ctx, in->schema_files, target->environment,
-				&namespaces, &n, err) < 0)
+	if (decode_schema_files(req->ctx, in->schema_files,
+				&target->environment->deployments[0], &namespaces, &n,
+				err) < 0)
 		return -1;
 	*schema_files = render_schema_files(req->ctx, namespaces, n);
 	return schema_plan(req->ctx, &params, namespaces, n, &options, outcome, err);
@@ -195,6 +197,11 @@ int plan_post(struct app *app, const struct request *req, struct reply *reply,
 	    make_plan(req, &target, &outcome, &plan.schema_files, err) < 0)
 		return -1;
 
+	if (target.environment->n_deployments > 1)
+		return sb_err(
+			err, SB_EUNSUPPORTED,
+			"'%s' has several deployments, which cannot be planned yet.",
+			target.environment->name);
 	plan.plan_id = id_new(req->ctx, "plan");
 	plan.database = mem_strdup(req->ctx, target.database->name);
 	plan.database_type = mem_strdup(req->ctx, target.database->type);

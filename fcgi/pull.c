@@ -69,7 +69,7 @@ static bool wanted(struct json_object *list, const char *namespace)
 }
 
 static int check_namespaces(struct json_object *list, const struct request *req,
-			    const struct config_environment *e, struct sb_err *err)
+			    const struct config_deployment *d, struct sb_err *err)
 {
 	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
 		struct json_object *name = json_object_array_get_idx(list, i);
@@ -77,7 +77,7 @@ static int check_namespaces(struct json_object *list, const struct request *req,
 		if (!json_object_is_type(name, json_type_string))
 			return sb_err(err, SB_EINVALID,
 				      "Field 'namespaces' must be an array of strings.");
-		if (!config_schema(e, lower_case(req->ctx, json_object_get_string(name))))
+		if (!config_schema(d, lower_case(req->ctx, json_object_get_string(name))))
 			return sb_err(
 				err, SB_EINVALID,
 				"Field 'namespaces': there is no namespace '%.100s' here.",
@@ -90,7 +90,7 @@ int pull_post(struct app *app, const struct request *req, struct reply *reply,
 	      struct sb_err *err)
 {
 	const struct pull_input *in = req->body;
-	const struct config_environment *e;
+	const struct config_deployment *d;
 	struct json_object *out, *files;
 	struct app_target target;
 	struct db_params params;
@@ -99,10 +99,11 @@ int pull_post(struct app *app, const struct request *req, struct reply *reply,
 	if (app_target(app, req->ctx, in->database, in->environment, in->type,
 		       in->deployment, in->target, &target, err) < 0)
 		return -1;
-	e = target.environment;
-	if (check_namespaces(in->namespaces, req, e, err) < 0)
+	/* Of several, which should be alike, the first unless one is named. */
+	d = target.deployment ? target.deployment : &target.environment->deployments[0];
+	if (check_namespaces(in->namespaces, req, d, err) < 0)
 		return -1;
-	params = app_target_params(&target, TARGET_CONNECT_SECONDS, TARGET_IO_SECONDS);
+	params = app_target_params(d, TARGET_CONNECT_SECONDS, TARGET_IO_SECONDS);
 	if (db_open(req->ctx, &params, &db, err) < 0)
 		return -1;
 
@@ -110,11 +111,11 @@ int pull_post(struct app *app, const struct request *req, struct reply *reply,
 	files = js_object();
 	js_str(out, "database", target.database->name);
 	js_str(out, "database_type", target.database->type);
-	js_str(out, "environment", e->name);
+	js_str(out, "environment", target.environment->name);
 	js_add(out, "schema_files", files);
-	for (size_t i = 0; i < e->n_schemas; i++)
-		if (wanted(in->namespaces, e->schemas[i].namespace) &&
-		    add_namespace(req, db, &e->schemas[i], files, err) < 0)
+	for (size_t i = 0; i < d->n_schemas; i++)
+		if (wanted(in->namespaces, d->schemas[i].namespace) &&
+		    add_namespace(req, db, &d->schemas[i], files, err) < 0)
 			return -1;
 	return reply_json(reply, 200, json_object_get(out));
 }

@@ -1,9 +1,7 @@
 /*
- * config.c - the configuration file, read by tables. See config.h.
+ * config.c - reading and checking the configuration file. See config.h.
  *
- * A section is an array of keys; a key says its type, default, bounds, whether it is a
- * secret, and what it means. Loading, the redacted dump and the commented example all
- * walk the same arrays, so that none of them can forget a key.
+ * What may stand in it is data: config_keys.c.
  */
 #include "core/base/config.h"
 
@@ -15,145 +13,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/buf.h"
+#include "core/base/config_internal.h"
+
 #define MAX_NAME	64
 #define MAX_SECRET_FILE 4096
-
-enum key_type {
-	KEY_STR,    /* const char * */
-	KEY_INT,    /* int */
-	KEY_BOOL,   /* bool */
-	KEY_SECRET, /* const char *, given as env:NAME or file:PATH */
-	KEY_DIGEST, /* const char *, 64 hex digits, literal or as a secret */
-	KEY_LEVEL,  /* enum log_level */
-	KEY_ROLE,   /* enum config_role */
-	KEY_GROUP,  /* a section inside the same struct */
-	KEY_MAP, /* named sections: an array of structs whose first member is the name */
-	KEY_STRMAP, /* named strings: an array of struct config_schema */
-};
-
-struct section;
-struct key {
-	const char *name;
-	enum key_type type;
-	const char *preset; /* default as text; NULL = required */
-	int min, max;	    /* KEY_INT */
-	size_t offset;	    /* of the value, or of the array pointer */
-	size_t count;	    /* KEY_MAP, KEY_STRMAP: of the size_t beside the array */
-	const struct section *sub;
-	const char *example, *doc;
-};
-struct section {
-	const struct key *keys;
-	size_t n;
-	size_t size; /* of one element, for KEY_MAP */
-};
-
-#define SECTION(keys, type)                            \
-	{                                              \
-		(keys), ARRAY_SIZE(keys), sizeof(type) \
-	}
-
-/* The keys of a connection, inside `field` of struct `st`. */
-#define CONNECTION(st, field)                                                          \
-	{ "host",      KEY_STR,                                                        \
-	  "127.0.0.1", 0,                                                              \
-	  0,	       offsetof(st, field.host),                                       \
-	  0,	       NULL,                                                           \
-	  "127.0.0.1", "TCP host; not used when socket is set" },                      \
-		{ "port", KEY_INT, "3306", 1,	      65535, offsetof(st, field.port), \
-		  0,	  NULL,	   "3306", "TCP port" },                               \
-		{ "socket", KEY_STR,                                                   \
-		  "",	    0,                                                         \
-		  0,	    offsetof(st, field.socket),                                \
-		  0,	    NULL,                                                      \
-		  "",	    "unix socket of the server; wins over host and port" },    \
-		{ "user",      KEY_STR,                                                \
-		  NULL,	       0,                                                      \
-		  0,	       offsetof(st, field.user),                               \
-		  0,	       NULL,                                                   \
-		  "schemabot", "account on the server" },                              \
-	{                                                                              \
-		"password", KEY_SECRET, NULL, 0, 0, offsetof(st, field.password), 0,   \
-			NULL, "file:/etc/schemabot/password",                          \
-			"env:NAME or file:PATH; never the password itself"             \
-	}
-
-static const struct key storage_keys[] = {
-	CONNECTION(struct config, storage),
-	{ "database", KEY_STR, NULL, 0, 0, offsetof(struct config, storage.schema), 0,
-	  NULL, "schemabot", "schema that holds our own tables" },
-};
-static const struct section storage_section = SECTION(storage_keys, struct config);
-
-static const struct key token_keys[] = {
-	{ "role", KEY_ROLE, NULL, 0, 0, offsetof(struct config_token, role), 0, NULL,
-	  "read", "read, or write (which includes read)" },
-	{ "sha256", KEY_DIGEST, NULL, 0, 0, offsetof(struct config_token, sha256), 0,
-	  NULL, "env:SCHEMABOT_TOKEN_SHA256",
-	  "SHA-256 of the token in hex: printf %s \"$TOKEN\" | sha256sum" },
-};
-static const struct section token_section = SECTION(token_keys, struct config_token);
-
-static const struct key drops_keys[] = {
-	{ "enabled", KEY_BOOL, "false", 0, 0,
-	  offsetof(struct config_environment, quarantine_drops), 0, NULL, "false",
-	  "true: DROP TABLE moves the table into the schema _schemabot_drops" },
-	{ "retention_hours", KEY_INT, "168", 1, 8760,
-	  offsetof(struct config_environment, drops_retention_hours), 0, NULL, "168",
-	  "and the reaper drops it there after so long" },
-};
-static const struct section drops_section =
-	SECTION(drops_keys, struct config_environment);
-
-static const struct key environment_keys[] = {
-	CONNECTION(struct config_environment, db),
-	{ "deployment", KEY_STR, "default", 0, 0,
-	  offsetof(struct config_environment, deployment), 0, NULL, "default",
-	  "name of the route, as replies show it" },
-	{ "target", KEY_STR, "", 0, 0, offsetof(struct config_environment, target), 0,
-	  NULL, "",
-	  "name of the server, as replies show it; default: the database's name" },
-	{ "schemas", KEY_STRMAP, "", 0, 0, offsetof(struct config_environment, schemas),
-	  offsetof(struct config_environment, n_schemas), NULL,
-	  "shop = \"shop_staging\";",
-	  "namespace of requests = schema on the server; default: the database's name for both" },
-	{ "pending_drops", KEY_GROUP, "", 0, 0, 0, 0, &drops_section, "",
-	  "what becomes of dropped tables" },
-};
-static const struct section environment_section =
-	SECTION(environment_keys, struct config_environment);
-
-static const struct key database_keys[] = {
-	{ "type", KEY_STR, NULL, 0, 0, offsetof(struct config_database, type), 0, NULL,
-	  "mysql", "which engine serves it: mysql (MySQL and MariaDB)" },
-	{ "environments", KEY_MAP, NULL, 0, 0,
-	  offsetof(struct config_database, environments),
-	  offsetof(struct config_database, n_environments), &environment_section,
-	  "staging", "one section an environment" },
-};
-static const struct section database_section =
-	SECTION(database_keys, struct config_database);
-
-static const struct key root_keys[] = {
-	{ "run_dir", KEY_STR, "/run/schemabot", 0, 0, offsetof(struct config, run_dir), 0,
-	  NULL, "/run/schemabot", "this host's slot files, locks and wake-up socket" },
-	{ "drivers", KEY_INT, "4", 1, 64, offsetof(struct config, drivers), 0, NULL, "4",
-	  "how many operations this host drives at a time" },
-	{ "log_level", KEY_LEVEL, "info", 0, 0, offsetof(struct config, log_level), 0,
-	  NULL, "info", "debug, info, warn or error" },
-	{ "log_retention_days", KEY_INT, "90", 0, 36500,
-	  offsetof(struct config, log_retention_days), 0, NULL, "90",
-	  "how long the timeline of an apply is kept after its end; 0 = for ever" },
-	{ "storage", KEY_GROUP, NULL, 0, 0, 0, 0, &storage_section, "",
-	  "where our own tables live" },
-	{ "tokens", KEY_MAP, "", 0, 0, offsetof(struct config, tokens),
-	  offsetof(struct config, n_tokens), &token_section, "deploy",
-	  "who may call the API; one section a token, its name is the caller's name" },
-	{ "databases", KEY_MAP, NULL, 0, 0, offsetof(struct config, databases),
-	  offsetof(struct config, n_databases), &database_section, "shop",
-	  "the databases that may be changed" },
-};
-static const struct section root_section = SECTION(root_keys, struct config);
+#define MAX_ROUTE	1000 /* bytes of all deployments' names; the rows' columns */
 
 /* ---- loading ---------------------------------------------------------------------- */
 
@@ -293,6 +158,38 @@ static int load_map(const struct loader *l, const config_setting_t *map,
 	return 0;
 }
 
+/* [ "eu", "us" ] */
+static int load_names(const struct loader *l, const config_setting_t *at,
+		      const struct key *key, char *base)
+{
+	int n = config_setting_length(at);
+	const char **names = mem_array(l->ctx, const char *, (size_t)n);
+
+	if (!config_setting_is_array(at) && !config_setting_is_list(at))
+		return bad(l, at, "'%s' must be a list of names: [ \"a\", \"b\" ]",
+			   key->name);
+	for (int i = 0; i < n; i++) {
+		names[i] = mem_strdup(l->ctx, config_setting_get_string_elem(at, i));
+		if (!names[i])
+			return bad(l, at, "'%s' must have nothing but strings in it",
+				   key->name);
+	}
+	*(void **)(void *)(base + key->offset) = names;
+	*(size_t *)(void *)(base + key->count) = (size_t)n;
+	return 0;
+}
+
+/* Is `text` one of the words of `choices`? */
+static bool is_choice(const char *choices, const char *text)
+{
+	size_t n = strlen(text);
+
+	for (const char *at = choices; n > 0 && (at = strstr(at, text)) != NULL; at += n)
+		if ((at == choices || at[-1] == ' ') && (at[n] == ' ' || at[n] == '\0'))
+			return true;
+	return false;
+}
+
 static int load_text(const struct loader *l, const config_setting_t *at,
 		     const struct key *key, const char *text, void *value)
 {
@@ -317,6 +214,12 @@ static int load_text(const struct loader *l, const config_setting_t *at,
 		else
 			return bad(l, at, "'%s' must be read or write", key->name);
 		return 0;
+	case KEY_CHOICE:
+		if (!is_choice(key->choices, text))
+			return bad(l, at, "'%s' must be one of: %s", key->name,
+				   key->choices);
+		*(const char **)value = mem_strdup(l->ctx, text);
+		return 0;
 	case KEY_BOOL:
 		*(bool *)value = strcmp(text, "true") == 0; /* a preset */
 		return 0;
@@ -324,6 +227,7 @@ static int load_text(const struct loader *l, const config_setting_t *at,
 	case KEY_GROUP:
 	case KEY_MAP:
 	case KEY_STRMAP:
+	case KEY_NAMES:
 		break;
 	}
 	BUG("'%s' is not a text key", key->name);
@@ -366,7 +270,8 @@ static int load_key(const struct loader *l, const config_setting_t *group,
 	if (!at) {
 		if (!key->preset)
 			return bad(l, group, "'%s' is missing (%s)", key->name, key->doc);
-		if (key->type == KEY_MAP || key->type == KEY_STRMAP)
+		if (key->type == KEY_MAP || key->type == KEY_STRMAP ||
+		    key->type == KEY_NAMES)
 			return 0;
 		if (key->type == KEY_GROUP)
 			return load_absent_group(l, key, base);
@@ -383,6 +288,8 @@ static int load_key(const struct loader *l, const config_setting_t *group,
 	case KEY_MAP:
 	case KEY_STRMAP:
 		return load_map(l, at, key, base);
+	case KEY_NAMES:
+		return load_names(l, at, key, base);
 	case KEY_INT:
 		if (config_setting_type(at) != CONFIG_TYPE_INT)
 			return bad(l, at, "'%s' must be a whole number", key->name);
@@ -396,6 +303,7 @@ static int load_key(const struct loader *l, const config_setting_t *group,
 	case KEY_SECRET:
 	case KEY_DIGEST:
 	case KEY_LEVEL:
+	case KEY_CHOICE:
 	case KEY_ROLE:
 		break;
 	}
@@ -404,54 +312,195 @@ static int load_key(const struct loader *l, const config_setting_t *group,
 	return load_text(l, at, key, config_setting_get_string(at), value);
 }
 
+/* The key of that name, or -1 after saying why it may not stand here. */
+static int check_key(const struct loader *l, const struct section *section,
+		     enum form form, const config_setting_t *at)
+{
+	const char *name = config_setting_name(at);
+
+	for (size_t k = 0; k < section->n; k++) {
+		const struct key *key = &section->keys[k];
+
+		if (strcmp(key->name, name) != 0)
+			continue;
+		if (key_applies(key, form))
+			return 0;
+		return form == FORM_WITH ? bad(l, at, "'%s' may not stand beside '%s'",
+					       name, section->fork)
+					 : bad(l, at, "'%s' may only stand beside '%s'",
+					       name, section->fork);
+	}
+	return bad(l, at, "unknown key '%s'", name);
+}
+
 static int load_section(const struct loader *l, const config_setting_t *group,
 			const struct section *section, char *base)
 {
+	enum form form = FORM_WITHOUT;
 	int n = config_setting_length(group);
 
-	for (int i = 0; i < n; i++) {
-		const config_setting_t *child =
-			config_setting_get_elem(group, (unsigned)i);
-		size_t k = 0;
-
-		while (k < section->n &&
-		       strcmp(section->keys[k].name, config_setting_name(child)) != 0)
-			k++;
-		if (k == section->n)
-			return bad(l, child, "unknown key '%s'",
-				   config_setting_name(child));
-	}
+	if (section->fork && config_setting_get_member(group, section->fork))
+		form = FORM_WITH;
+	for (int i = 0; i < n; i++)
+		if (check_key(l, section, form,
+			      config_setting_get_elem(group, (unsigned)i)) < 0)
+			return -1;
 	for (size_t k = 0; k < section->n; k++)
-		if (load_key(l, group, &section->keys[k], base) < 0)
+		if (key_applies(&section->keys[k], form) &&
+		    load_key(l, group, &section->keys[k], base) < 0)
 			return -1;
 	return 0;
 }
 
-/* What one key cannot say: names for messages, defaults that depend on other keys. */
-static void complete(struct config *c)
+/* ---- what one key cannot say ------------------------------------------------------ */
+
+static struct config_deployment *find_deployment(struct config_deployment *list, size_t n,
+						 const char *name)
 {
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(list[i].name, name) == 0)
+			return &list[i];
+	return NULL;
+}
+
+/* Put e->several into the order of the rollout; `deployment_order` names each once. */
+static int order_deployments(const struct loader *l, const config_setting_t *at,
+			     struct config_environment *e)
+{
+	const config_setting_t *order = config_setting_get_member(at, "deployment_order");
+	struct config_deployment *sorted =
+		mem_array(l->ctx, struct config_deployment, e->n_several);
+
+	if (!order)
+		return 0;
+	for (size_t i = 0; i < e->n_order; i++) {
+		const struct config_deployment *d =
+			find_deployment(e->several, e->n_several, e->order[i]);
+
+		if (!d)
+			return bad(l, order,
+				   "'deployment_order' names '%s', which 'deployments' "
+				   "does not have",
+				   e->order[i]);
+		if (i >= e->n_several || find_deployment(sorted, i, e->order[i]))
+			return bad(l, order, "'deployment_order' names '%s' twice",
+				   e->order[i]);
+		sorted[i] = *d;
+	}
+	for (size_t i = 0; i < e->n_several; i++)
+		if (!find_deployment(sorted, e->n_order, e->several[i].name))
+			return bad(l, order, "'deployment_order' does not name '%s'",
+				   e->several[i].name);
+	e->several = sorted;
+	return 0;
+}
+
+/* Defaults that depend on other keys. */
+static void complete_deployment(const struct loader *l, struct config_deployment *d,
+				const char *target, const char *name,
+				const struct config_database *db)
+{
+	d->db.name = name;
+	d->db.role = DB_TARGET;
+	d->db.io_seconds = 30;
+	if (!*d->target)
+		d->target = target;
+	if (d->n_schemas == 0) {
+		d->schemas = mem_array(l->ctx, struct config_schema, 1);
+		d->schemas[0].namespace = db->name;
+		d->schemas[0].schema = db->name;
+		d->n_schemas = 1;
+	}
+}
+
+static int check_namespaces(const struct loader *l, const config_setting_t *at,
+			    const struct config_deployment *a,
+			    const struct config_deployment *b)
+{
+	for (size_t i = 0; i < a->n_schemas; i++)
+		if (!config_schema(b, a->schemas[i].namespace))
+			return bad(l, at,
+				   "'schemas' of '%s' has '%s' and that of '%s' has not; "
+				   "all deployments have the same namespaces",
+				   a->name, a->schemas[i].namespace, b->name);
+	return 0;
+}
+
+static int complete_several(const struct loader *l, const config_setting_t *at,
+			    struct config_environment *e,
+			    const struct config_database *db)
+{
+	const config_setting_t *several = config_setting_get_member(at, "deployments");
+	struct buf names, targets;
+
+	if (e->n_several == 0)
+		return bad(l, several, "'deployments' must name at least one");
+	if (order_deployments(l, at, e) < 0)
+		return -1;
+	buf_init(&names, l->ctx);
+	buf_init(&targets, l->ctx);
+	for (size_t i = 0; i < e->n_several; i++) {
+		struct config_deployment *d = &e->several[i];
+
+		complete_deployment(
+			l, d, d->name,
+			mem_printf(l->ctx, "%s/%s/%s", db->name, e->name, d->name), db);
+		buf_printf(&names, "%s%s", i > 0 ? "," : "", d->name);
+		buf_printf(&targets, "%s%s", i > 0 ? "," : "", d->target);
+		if (check_namespaces(l, several, d, &e->several[0]) < 0 ||
+		    check_namespaces(l, several, &e->several[0], d) < 0)
+			return -1;
+	}
+	if (names.len > MAX_ROUTE || targets.len > MAX_ROUTE)
+		return bad(l, several,
+			   "the names or targets of 'deployments' are longer than %d "
+			   "bytes together",
+			   MAX_ROUTE);
+	e->deployments = e->several;
+	e->n_deployments = e->n_several;
+	e->deployment = names.data;
+	e->target = targets.data;
+	return 0;
+}
+
+static int complete_environment(const struct loader *l, const config_setting_t *at,
+				struct config_environment *e,
+				const struct config_database *db)
+{
+	if (config_setting_get_member(at, "deployments"))
+		return complete_several(l, at, e, db);
+	complete_deployment(l, &e->plain, db->name,
+			    mem_printf(l->ctx, "%s/%s", db->name, e->name), db);
+	e->deployments = &e->plain;
+	e->n_deployments = 1;
+	e->deployment = e->plain.name;
+	e->target = e->plain.target;
+	/* One operation has nothing to wait for and nothing to hold back. */
+	e->cutover_policy = "rolling";
+	e->on_failure = "halt";
+	return 0;
+}
+
+static int complete(const struct loader *l, const config_setting_t *root,
+		    struct config *c)
+{
+	const config_setting_t *databases = config_setting_get_member(root, "databases");
+
 	c->storage.name = "storage";
 	c->storage.role = DB_STORAGE;
 	c->storage.io_seconds = 10;
 	for (size_t d = 0; d < c->n_databases; d++) {
 		struct config_database *db = &c->databases[d];
+		const config_setting_t *environments = config_setting_get_member(
+			config_setting_get_elem(databases, (unsigned)d), "environments");
 
-		for (size_t e = 0; e < db->n_environments; e++) {
-			struct config_environment *env = &db->environments[e];
-
-			env->db.name = mem_printf(c, "%s/%s", db->name, env->name);
-			env->db.role = DB_TARGET;
-			env->db.io_seconds = 30;
-			if (!*env->target)
-				env->target = db->name;
-			if (env->n_schemas == 0) {
-				env->schemas = mem_array(c, struct config_schema, 1);
-				env->schemas[0].namespace = db->name;
-				env->schemas[0].schema = db->name;
-				env->n_schemas = 1;
-			}
-		}
+		for (size_t e = 0; e < db->n_environments; e++)
+			if (complete_environment(
+				    l, config_setting_get_elem(environments, (unsigned)e),
+				    &db->environments[e], db) < 0)
+				return -1;
 	}
+	return 0;
 }
 
 int config_load(TALLOC_CTX *ctx, const char *path, struct config **out,
@@ -476,9 +525,9 @@ int config_load(TALLOC_CTX *ctx, const char *path, struct config **out,
 		goto out;
 	}
 	c->path = mem_strdup(c, path);
-	if (load_section(&l, config_root_setting(&file), &root_section, (char *)c) < 0)
+	if (load_section(&l, config_root_setting(&file), &config_root, (char *)c) < 0 ||
+	    complete(&l, config_root_setting(&file), c) < 0)
 		goto out;
-	complete(c);
 	rc = 0;
 out:
 	config_destroy(&file);
@@ -508,157 +557,19 @@ const struct config_environment *config_environment(const struct config_database
 	return NULL;
 }
 
-const char *config_schema(const struct config_environment *e, const char *namespace)
+const struct config_deployment *config_deployment(const struct config_environment *e,
+						  const char *name)
 {
-	for (size_t i = 0; i < e->n_schemas; i++)
-		if (strcmp(e->schemas[i].namespace, namespace) == 0)
-			return e->schemas[i].schema;
+	for (size_t i = 0; i < e->n_deployments; i++)
+		if (strcmp(e->deployments[i].name, name) == 0)
+			return &e->deployments[i];
 	return NULL;
 }
 
-/* ---- printing --------------------------------------------------------------------- */
-
-static void indent(FILE *out, int depth)
+const char *config_schema(const struct config_deployment *d, const char *namespace)
 {
-	for (int i = 0; i < depth; i++)
-		fputc('\t', out);
-}
-
-static void dump_section(const struct section *section, const char *base, int depth,
-			 FILE *out);
-
-static void dump_map(const struct key *key, const char *base, int depth, FILE *out)
-{
-	const char *array = *(const char *const *)(const void *)(base + key->offset);
-	size_t n = *(const size_t *)(const void *)(base + key->count);
-	size_t size =
-		key->type == KEY_MAP ? key->sub->size : sizeof(struct config_schema);
-
-	fprintf(out, "%s = {\n", key->name);
-	for (size_t i = 0; i < n; i++) {
-		const char *element = array + i * size;
-		const struct config_schema *s = (const void *)element;
-
-		indent(out, depth + 1);
-		if (key->type == KEY_STRMAP) {
-			fprintf(out, "%s = \"%s\";\n", s->namespace, s->schema);
-			continue;
-		}
-		fprintf(out, "%s = {\n", *(const char *const *)(const void *)element);
-		dump_section(key->sub, element, depth + 2, out);
-		indent(out, depth + 1);
-		fputs("};\n", out);
-	}
-	indent(out, depth);
-	fputs("};\n", out);
-}
-
-static void dump_section(const struct section *section, const char *base, int depth,
-			 FILE *out)
-{
-	static const char *const levels[] = {
-#define X(name, text) text,
-		LOG_LEVELS(X)
-#undef X
-	};
-
-	for (size_t k = 0; k < section->n; k++) {
-		const struct key *key = &section->keys[k];
-		const void *value = base + key->offset;
-
-		indent(out, depth);
-		switch (key->type) {
-		case KEY_STR:
-			fprintf(out, "%s = \"%s\";\n", key->name,
-				*(const char *const *)value);
-			break;
-		case KEY_DIGEST:
-		case KEY_SECRET:
-			fprintf(out, "%s = [secret];\n", key->name);
-			break;
-		case KEY_INT:
-			fprintf(out, "%s = %d;\n", key->name, *(const int *)value);
-			break;
-		case KEY_BOOL:
-			fprintf(out, "%s = %s;\n", key->name,
-				*(const bool *)value ? "true" : "false");
-			break;
-		case KEY_LEVEL:
-			fprintf(out, "%s = \"%s\";\n", key->name,
-				levels[*(const enum log_level *)value]);
-			break;
-		case KEY_ROLE:
-			fprintf(out, "%s = \"%s\";\n", key->name,
-				*(const enum config_role *)value == ROLE_WRITE ? "write"
-									       : "read");
-			break;
-		case KEY_GROUP:
-			fprintf(out, "%s = {\n", key->name);
-			dump_section(key->sub, base, depth + 1, out);
-			indent(out, depth);
-			fputs("};\n", out);
-			break;
-		case KEY_MAP:
-		case KEY_STRMAP:
-			dump_map(key, base, depth, out);
-			break;
-		}
-	}
-}
-
-void config_dump(const struct config *c, FILE *out)
-{
-	dump_section(&root_section, (const char *)c, 0, out);
-}
-
-static void example_section(const struct section *section, int depth, FILE *out)
-{
-	for (size_t k = 0; k < section->n; k++) {
-		const struct key *key = &section->keys[k];
-
-		indent(out, depth);
-		fprintf(out, "// %s%s\n", key->doc, key->preset ? "" : " (required)");
-		indent(out, depth);
-		switch (key->type) {
-		case KEY_INT:
-		case KEY_BOOL:
-			fprintf(out, "%s = %s;\n", key->name, key->example);
-			break;
-		case KEY_GROUP:
-			fprintf(out, "%s = {\n", key->name);
-			example_section(key->sub, depth + 1, out);
-			indent(out, depth);
-			fputs("};\n", out);
-			break;
-		case KEY_MAP:
-			fprintf(out, "%s = {\n", key->name);
-			indent(out, depth + 1);
-			fprintf(out, "%s = {\n", key->example);
-			example_section(key->sub, depth + 2, out);
-			indent(out, depth + 1);
-			fputs("};\n", out);
-			indent(out, depth);
-			fputs("};\n", out);
-			break;
-		case KEY_STRMAP:
-			fprintf(out, "%s = { %s };\n", key->name, key->example);
-			break;
-		case KEY_STR:
-		case KEY_SECRET:
-		case KEY_DIGEST:
-		case KEY_LEVEL:
-		case KEY_ROLE:
-			fprintf(out, "%s = \"%s\";\n", key->name, key->example);
-			break;
-		}
-	}
-}
-
-void config_example(FILE *out)
-{
-	fputs("// SchemaBot's configuration (libconfig). Install as "
-	      "/etc/schemabot/schemabot.conf.\n"
-	      "// Made by: schemabot-reaper --example-config\n\n",
-	      out);
-	example_section(&root_section, 0, out);
+	for (size_t i = 0; i < d->n_schemas; i++)
+		if (strcmp(d->schemas[i].namespace, namespace) == 0)
+			return d->schemas[i].schema;
+	return NULL;
 }

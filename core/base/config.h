@@ -28,14 +28,32 @@ struct config_schema {
 	const char *namespace, *schema; /* name in requests -> schema on the server */
 };
 
+/* One server of an environment, and the schemas on it. */
+struct config_deployment {
+	const char *name, *target; /* the route, as requests and replies name it */
+	struct db_params db;
+	struct config_schema *schemas; /* at least one; all have the same namespaces */
+	size_t n_schemas;
+};
+
+/*
+ * One server, or several that one apply changes in an order: `deployments` either way.
+ * The policies are words of core/model/rollout.h. deployment and target name the whole
+ * route: the names of all deployments, in order, with commas between them.
+ */
 struct config_environment {
 	const char *name;
-	const char *deployment, *target; /* the route, as requests and replies name it */
-	struct db_params db;
-	struct config_schema *schemas; /* at least one */
-	size_t n_schemas;
+	const char *deployment, *target;
+	const struct config_deployment *deployments; /* at least one */
+	size_t n_deployments;
+	const char *cutover_policy, *on_failure;
 	bool quarantine_drops; /* a dropped table is kept aside for so long */
 	int drops_retention_hours;
+
+	/* As written; for the loader and the dump only. */
+	struct config_deployment plain, *several;
+	const char **order;
+	size_t n_several, n_order;
 };
 
 struct config_database {
@@ -64,8 +82,11 @@ int config_load(TALLOC_CTX *ctx, const char *path, struct config **out,
 const struct config_database *config_database(const struct config *c, const char *name);
 const struct config_environment *config_environment(const struct config_database *d,
 						    const char *name);
+/* NULL when the environment has none of that name. */
+const struct config_deployment *config_deployment(const struct config_environment *e,
+						  const char *name);
 /* The schema on the server for a namespace of requests, or NULL. */
-const char *config_schema(const struct config_environment *e, const char *namespace);
+const char *config_schema(const struct config_deployment *d, const char *namespace);
 
 /* Everything in effect, secrets shown as [secret]. */
 void config_dump(const struct config *c, FILE *out);

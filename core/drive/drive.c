@@ -83,6 +83,7 @@ static enum step reconnect(struct drive *d, struct db **db)
 static int load_context(struct drive *d, char **reason, struct sb_err *err)
 {
 	const struct config_database *database;
+	const struct config_environment *env;
 	struct json_object *options;
 	struct apply *apply;
 	int rc;
@@ -102,14 +103,16 @@ static int load_context(struct drive *d, char **reason, struct sb_err *err)
 	log_context("database", d->database);
 	log_context("environment", d->environment);
 	database = config_database(d->config, apply->database);
-	d->env = database ? config_environment(database, apply->environment) : NULL;
+	env = database ? config_environment(database, apply->environment) : NULL;
+	d->route = env ? config_deployment(env, d->op.deployment) : NULL;
 	d->engine = engine_by_name(apply->engine);
-	if (!d->env || !d->engine) {
+	if (!d->route || !d->engine) {
 		*reason = mem_printf(
 			d->ctx,
-			"There is no route for database '%s' in '%s' with engine '%s' "
-			"in this host's configuration any more; plan again.",
-			apply->database, apply->environment, apply->engine);
+			"There is no route for database '%s' in '%s', deployment '%s', with "
+			"engine '%s' in this host's configuration any more; plan again.",
+			apply->database, apply->environment, d->op.deployment,
+			apply->engine);
 		return 1;
 	}
 	if (json_parse(d->ctx, apply->options, strlen(apply->options), &options, err) <

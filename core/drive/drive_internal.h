@@ -39,7 +39,7 @@ struct drive {
 	char *database, *environment;
 	struct apply_options options;
 	int volume;
-	const struct config_environment *env;
+	const struct config_deployment *route; /* the operation's deployment */
 	const struct engine *engine;
 	bool grouped; /* all tasks in one engine call */
 

@@ -30,7 +30,7 @@ static int load_files(TALLOC_CTX *ctx, struct drive *d, const struct plan *plan,
 		struct schema_file *f;
 
 		ns->name = name;
-		ns->schema = config_schema(d->env, name);
+		ns->schema = config_schema(d->route, name);
 		if (!ns->schema)
 			return sb_err(
 				err, SB_EENGINE,
@@ -73,7 +73,7 @@ int drive_replan(TALLOC_CTX *ctx, struct drive *d, struct replan *out, struct sb
 		return sb_err(err, SB_EENGINE, "The plan of %s is gone from storage.",
 			      d->lease.apply_id);
 	if (rc < 0 || load_files(ctx, d, plan, &namespaces, &n, err) < 0 ||
-	    schema_plan(ctx, &d->env->db, namespaces, n, &options, &fresh, err) < 0)
+	    schema_plan(ctx, &d->route->db, namespaces, n, &options, &fresh, err) < 0)
 		return -1;
 	if (fresh->n_errors > 0)
 		return sb_err(err, SB_EENGINE,

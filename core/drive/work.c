@@ -27,7 +27,7 @@ static void fill_engine_task(struct drive *d, const struct task *t, struct engin
 	*e = (struct engine_task){
 		.id = mem_strdup(d->run_ctx, t->task_id),
 		.namespace = mem_strdup(d->run_ctx, t->namespace),
-		.schema = config_schema(d->env, t->namespace),
+		.schema = config_schema(d->route, t->namespace),
 		.table = mem_strdup(d->run_ctx, t->table),
 		.ddl = mem_strdup(d->run_ctx, t->ddl),
 		.action = mem_strdup(d->run_ctx, t->action),
@@ -41,7 +41,7 @@ static void fill_engine_task(struct drive *d, const struct task *t, struct engin
 static int open_engine(struct drive *d, bool evict, struct sb_err *err)
 {
 	struct engine_request request = {
-		.target = &d->env->db,
+		.target = &d->route->db,
 		.apply_id = d->lease.apply_id,
 		.lease_token = d->lease.token,
 		.options = { .defer_cutover = d->options.defer_cutover,

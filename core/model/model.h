@@ -80,9 +80,11 @@ struct operation {
 	char *deployment, *target;
 	enum state state;
 	char *error_code, *error_message;
-	int attempt;	    /* recovery attempts used */
-	int deaths;	    /* drivers lost in a row without progress */
-	char *engine_state; /* opaque, from engine poll; NULL = none */
+	int attempt;			   /* recovery attempts used */
+	int deaths;			   /* drivers lost in a row without progress */
+	char *engine_state;		   /* opaque, from engine poll; NULL = none */
+	char *cutover_policy, *on_failure; /* rollout.h; as they were at creation */
+	uint64_t served_request;	   /* the highest request that it has obeyed */
 	uint64_t lease_token;
 	char *lease_owner; /* NULL = handed back properly */
 	char *claim_after, *started_at, *completed_at;

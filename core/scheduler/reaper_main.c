@@ -80,13 +80,13 @@ static int report_wedged(struct reaper *r, struct sb_err *err)
 }
 
 /* A target that is away is its own applies' trouble, not the reaper's. */
-static void drop_scratch(struct reaper *r, const struct config_environment *env)
+static void drop_scratch(struct reaper *r, const struct config_deployment *target)
 {
 	struct sb_err err;
 	struct db *db;
 	int n;
 
-	if (db_open(r->ctx, &env->db, &db, &err) < 0) {
+	if (db_open(r->ctx, &target->db, &db, &err) < 0) {
 		log_err(LOG_WARN, "reaper.target", &err,
 			"cannot look for scratch schemas");
 		return;
@@ -96,8 +96,20 @@ static void drop_scratch(struct reaper *r, const struct config_environment *env)
 		log_err(LOG_WARN, "reaper.scratch", &err, "cannot drop scratch schemas");
 	else if (n > 0)
 		log_info("reaper.scratch", "dropped %d left-over scratch schemas on %s",
-			 n, env->db.name);
+			 n, target->db.name);
 	talloc_free(db);
+}
+
+static void drop_all_scratch(struct reaper *r)
+{
+	for (size_t d = 0; d < r->config->n_databases; d++)
+		for (size_t e = 0; e < r->config->databases[d].n_environments; e++) {
+			const struct config_environment *env =
+				&r->config->databases[d].environments[e];
+
+			for (size_t i = 0; i < env->n_deployments && time_left(r); i++)
+				drop_scratch(r, &env->deployments[i]);
+		}
 }
 
 static int pass(struct reaper *r)
@@ -115,10 +127,7 @@ static int pass(struct reaper *r)
 	for (size_t i = 0; i < ARRAY_SIZE(duties) && time_left(r); i++)
 		if (duties[i](r, &err) < 0)
 			rc = program_fail("reaper.duty", &err);
-	for (size_t d = 0; d < r->config->n_databases; d++)
-		for (size_t e = 0; e < r->config->databases[d].n_environments; e++)
-			if (time_left(r))
-				drop_scratch(r, &r->config->databases[d].environments[e]);
+	drop_all_scratch(r);
 	return rc;
 }
 

@@ -6,6 +6,9 @@
 #include "core/base/fault.h"
 
 #define LEASE_STATEMENTS(S)                                                              \
+	S(LEASE_SIBLINGS,                                                                \
+	  "SELECT id FROM apply_operations WHERE apply_row = ? ORDER BY id")             \
+	S(LEASE_LOCK, "SELECT id FROM apply_operations WHERE id = ? FOR UPDATE")         \
 	S(LEASE_HOLD, "SELECT lease_token FROM apply_operations"                         \
 		      " WHERE id = ? AND lease_token = ? FOR UPDATE")                    \
 	S(LEASE_BEAT, "UPDATE apply_operations SET claim_after ="                        \
@@ -35,19 +38,42 @@ struct number {
 };
 static const struct db_col number_column[] = { COL(I64, struct number, n) };
 
+static int hold(struct db *db, const struct lease *lease, struct sb_err *err)
+{
+	struct number row;
+	int rc = db_one(db, db, LEASE_HOLD, BIND(lease->operation, lease->token),
+			number_column, 1, &row, err);
+
+	return rc == 0 ? lost(lease, err) : rc;
+}
+
+/* A lock through another index would be taken in another order, and deadlock. */
+static int hold_all(struct db *db, const struct lease *lease, struct sb_err *err)
+{
+	TALLOC_CTX *tmp = mem_ctx(db, "hold_all");
+	struct number *ids, locked;
+	size_t n;
+	int rc = db_all(tmp, db, LEASE_SIBLINGS, BIND(lease->apply_row), number_column, 1,
+			sizeof(*ids), &ids, &n, err);
+
+	for (size_t i = 0; rc >= 0 && i < n; i++)
+		rc = (uint64_t)ids[i].n == lease->operation
+			     ? hold(db, lease, err)
+			     : db_one(tmp, db, LEASE_LOCK, BIND(ids[i].n), number_column,
+				      1, &locked, err);
+	talloc_free(tmp);
+	return rc;
+}
+
 int lease_tx_begin(struct db *db, const struct lease *lease, struct lease_tx *tx,
 		   struct sb_err *err)
 {
-	struct number row;
 	int rc;
 
 	*tx = (struct lease_tx){ 0 };
 	if (db_begin(db, err) < 0)
 		return -1;
-	rc = db_one(db, db, LEASE_HOLD, BIND(lease->operation, lease->token),
-		    number_column, 1, &row, err);
-	if (rc == 0)
-		rc = lost(lease, err);
+	rc = lease->n_operations > 1 ? hold_all(db, lease, err) : hold(db, lease, err);
 	if (rc < 0) {
 		db_rollback(db);
 		return -1;

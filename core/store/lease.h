@@ -20,6 +20,9 @@ struct lease {
 	uint64_t operation, apply_row; /* row ids */
 	uint64_t token;
 	char apply_id[65]; /* public identifier, for logs and locks */
+	/* Of the apply, which never changes. More than one: a lease transaction locks all
+	 * of them, because what happens to one decides about the others. */
+	int n_operations;
 };
 
 struct lease_tx {
@@ -27,7 +30,11 @@ struct lease_tx {
 	const struct lease *lease;
 };
 
-/* SB_ELEASE: somebody else owns the operation, nothing was written. */
+/*
+ * Locks the operation on the condition that the lease is ours; of an apply with several
+ * operations all of them, one by one in the order of their ids, as control_submit() does.
+ * SB_ELEASE: somebody else owns the operation, nothing was written.
+ */
 int lease_tx_begin(struct db *db, const struct lease *lease, struct lease_tx *tx,
 		   struct sb_err *err) MUST_CHECK;
 /* Bumps the apply's revision and commits. SB_EAMBIGUOUS when the answer was lost. */

@@ -15,7 +15,8 @@
 	  "SELECT id, apply_row, state, lease_token, lease_owner, attempt,"              \
 	  " deaths FROM apply_operations WHERE claim_after <= NOW(6)"                    \
 	  " ORDER BY claim_after, id LIMIT 1 FOR UPDATE SKIP LOCKED")                    \
-	S(OP_APPLY_ID, "SELECT apply_id FROM applies WHERE id = ?")                      \
+	S(OP_APPLY, "SELECT apply_id, (SELECT COUNT(*) FROM apply_operations o"          \
+		    " WHERE o.apply_row = a.id) FROM applies a WHERE a.id = ?")          \
 	S(OP_TAKE, "UPDATE apply_operations SET lease_token = lease_token + 1,"          \
 		   " lease_owner = ?, lease_acquired_at = NOW(6), attempt = ?,"          \
 		   " deaths = ?, claim_after = NOW(6) + INTERVAL ? SECOND WHERE id = ?") \
@@ -29,7 +30,8 @@
 	S(OP_LOAD,                                                                       \
 	  "SELECT o.id, o.apply_row, a.apply_id, o.deployment, o.target, o.state,"       \
 	  " o.error_code, o.error_message, o.attempt, o.deaths,"                         \
-	  " o.engine_state, o.lease_token, o.lease_owner, o.claim_after,"                \
+	  " o.engine_state, o.cutover_policy, o.on_failure, o.served_request,"           \
+	  " o.lease_token, o.lease_owner, o.claim_after,"                                \
 	  " o.started_at, o.completed_at FROM apply_operations o"                        \
 	  " JOIN applies a ON a.id = o.apply_row"                                        \
 	  " WHERE o.id = ? AND o.lease_token = ?")                                       \
@@ -58,10 +60,12 @@ static const struct db_col due_columns[] = {
 	COL(INT, struct due, deaths),
 };
 
-struct text {
-	char *s;
+struct parent {
+	char *apply_id;
+	int n_operations;
 };
-static const struct db_col text_column[] = { COL(STR, struct text, s) };
+static const struct db_col parent_columns[] = { COL(STR, struct parent, apply_id),
+						COL(INT, struct parent, n_operations) };
 
 struct number {
 	int64_t n;
@@ -85,14 +89,14 @@ static int take(TALLOC_CTX *tmp, struct db *db, const char *owner, claim_note no
 		void *arg, struct claim *out, struct sb_err *err)
 {
 	struct due due;
-	struct text id;
+	struct parent parent;
 	int rc = db_one(tmp, db, OP_SELECT_DUE, NO_BIND, due_columns,
 			ARRAY_SIZE(due_columns), &due, err);
 
 	if (rc <= 0)
 		return rc;
-	if (db_one(tmp, db, OP_APPLY_ID, BIND(due.apply_row), text_column, 1, &id, err) !=
-	    1)
+	if (db_one(tmp, db, OP_APPLY, BIND(due.apply_row), parent_columns,
+		   ARRAY_SIZE(parent_columns), &parent, err) != 1)
 		return sb_err(err, SB_ESTORAGE,
 			      "An operation without an apply: row %llu.",
 			      (unsigned long long)due.id);
@@ -100,8 +104,9 @@ static int take(TALLOC_CTX *tmp, struct db *db, const char *owner, claim_note no
 	count_claim(&due, out);
 	out->lease = (struct lease){ .operation = due.id,
 				     .apply_row = due.apply_row,
-				     .token = due.lease_token + 1 };
-	snprintf(out->lease.apply_id, sizeof(out->lease.apply_id), "%s", id.s);
+				     .token = due.lease_token + 1,
+				     .n_operations = parent.n_operations };
+	snprintf(out->lease.apply_id, sizeof(out->lease.apply_id), "%s", parent.apply_id);
 	if (note && note(arg, due.id, out->lease.token, err) < 0)
 		return -1;
 	if (db_exec(db, OP_TAKE,
@@ -164,6 +169,9 @@ static const struct db_col operation_columns[] = {
 	COL(INT, struct operation, attempt),
 	COL(INT, struct operation, deaths),
 	COL(STR, struct operation, engine_state),
+	COL(STR, struct operation, cutover_policy),
+	COL(STR, struct operation, on_failure),
+	COL(U64, struct operation, served_request),
 	COL(U64, struct operation, lease_token),
 	COL(STR, struct operation, lease_owner),
 	COL(STR, struct operation, claim_after),

@@ -7,26 +7,28 @@
 
 #include "core/base/fault.h"
 
-#define REAP_STATEMENTS(S)                                                              \
-	S(RE_EXPIRED, "SELECT o.id, o.apply_row, o.lease_token, a.apply_id, o.attempt," \
-		      " o.attempt < ? FROM apply_operations o JOIN applies a"           \
-		      " ON a.id = o.apply_row WHERE o.state = 'failed_retryable'"       \
-		      " AND o.lease_owner IS NULL AND (o.attempt >= ?"                  \
-		      " OR o.failed_at < NOW(6) - INTERVAL ? SECOND)"                   \
-		      " ORDER BY o.id LIMIT 1 FOR UPDATE SKIP LOCKED")                  \
-	S(RE_TAKE, "UPDATE apply_operations SET lease_token = lease_token + 1,"         \
-		   " lease_owner = ?, lease_acquired_at = NOW(6),"                      \
-		   " claim_after = NOW(6) + INTERVAL ? SECOND WHERE id = ?")            \
-	S(RE_REQUESTS,                                                                  \
-	  "UPDATE apply_control_requests r JOIN applies a ON a.id = r.apply_row"        \
-	  " SET r.status = 'failed', r.completed_at = NOW(6), r.error_message ="        \
-	  " CONCAT('The apply was ', a.state, ' before this could take effect.')"       \
-	  " WHERE r.status = 'pending'"                                                 \
-	  " AND a.state IN ('completed','failed','cancelled','reverted')")              \
-	S(RE_WEDGED, "SELECT a.apply_id, o.state,"                                      \
-		     " TIMESTAMPDIFF(SECOND, o.claim_after, NOW(6))"                    \
-		     " FROM apply_operations o JOIN applies a ON a.id = o.apply_row"    \
-		     " WHERE o.claim_after < NOW(6) - INTERVAL ? SECOND"                \
+#define REAP_STATEMENTS(S)                                                           \
+	S(RE_EXPIRED,                                                                \
+	  "SELECT o.id, o.apply_row, o.lease_token, a.apply_id, o.attempt,"          \
+	  " o.attempt < ?, (SELECT COUNT(*) FROM apply_operations s"                 \
+	  " WHERE s.apply_row = a.id) FROM apply_operations o JOIN applies a"        \
+	  " ON a.id = o.apply_row WHERE o.state = 'failed_retryable'"                \
+	  " AND o.lease_owner IS NULL AND (o.attempt >= ?"                           \
+	  " OR o.failed_at < NOW(6) - INTERVAL ? SECOND)"                            \
+	  " ORDER BY o.id LIMIT 1 FOR UPDATE SKIP LOCKED")                           \
+	S(RE_TAKE, "UPDATE apply_operations SET lease_token = lease_token + 1,"      \
+		   " lease_owner = ?, lease_acquired_at = NOW(6),"                   \
+		   " claim_after = NOW(6) + INTERVAL ? SECOND WHERE id = ?")         \
+	S(RE_REQUESTS,                                                               \
+	  "UPDATE apply_control_requests r JOIN applies a ON a.id = r.apply_row"     \
+	  " SET r.status = 'failed', r.completed_at = NOW(6), r.error_message ="     \
+	  " CONCAT('The apply was ', a.state, ' before this could take effect.')"    \
+	  " WHERE r.status = 'pending'"                                              \
+	  " AND a.state IN ('completed','failed','cancelled','reverted')")           \
+	S(RE_WEDGED, "SELECT a.apply_id, o.state,"                                   \
+		     " TIMESTAMPDIFF(SECOND, o.claim_after, NOW(6))"                 \
+		     " FROM apply_operations o JOIN applies a ON a.id = o.apply_row" \
+		     " WHERE o.claim_after < NOW(6) - INTERVAL ? SECOND"             \
 		     " ORDER BY o.claim_after LIMIT 100")
 
 DB_STATEMENTS(reap, REAP_STATEMENTS)
@@ -36,11 +38,13 @@ struct expired {
 	char *apply_id;
 	int attempt;
 	bool too_old;
+	int n_operations;
 };
 static const struct db_col expired_columns[] = {
-	COL(U64, struct expired, id),	       COL(U64, struct expired, apply_row),
-	COL(U64, struct expired, lease_token), COL(STR, struct expired, apply_id),
-	COL(INT, struct expired, attempt),     COL(BOOL, struct expired, too_old),
+	COL(U64, struct expired, id),		COL(U64, struct expired, apply_row),
+	COL(U64, struct expired, lease_token),	COL(STR, struct expired, apply_id),
+	COL(INT, struct expired, attempt),	COL(BOOL, struct expired, too_old),
+	COL(INT, struct expired, n_operations),
 };
 
 int reap_claim_expired(struct db *db, const char *owner, struct claim *out, bool *too_old,
@@ -67,7 +71,8 @@ int reap_claim_expired(struct db *db, const char *owner, struct claim *out, bool
 		goto out;
 	out->lease = (struct lease){ .operation = row.id,
 				     .apply_row = row.apply_row,
-				     .token = row.lease_token + 1 };
+				     .token = row.lease_token + 1,
+				     .n_operations = row.n_operations };
 	snprintf(out->lease.apply_id, sizeof(out->lease.apply_id), "%s", row.apply_id);
 	out->state = STATE_FAILED_RETRYABLE;
 	out->attempt = row.attempt;

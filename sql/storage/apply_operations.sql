@@ -1,12 +1,14 @@
 -- The unit that is claimed and leased. claim_after is the whole queue: the moment from
 -- which anybody may claim the row, NULL = nobody may. The two CHECKs make a settled row
 -- unclaimable and a row that is neither settled, stopped nor held claimable for ever.
+-- A pending row with claim_after NULL is held by the order of its rollout. served_request
+-- is the highest request of the apply that this operation has obeyed.
 CREATE TABLE `apply_operations` (
   `id` bigint unsigned NOT NULL AUTO_INCREMENT,
   `apply_row` bigint unsigned NOT NULL,
   `deployment` varchar(64) NOT NULL,
   `operation_key` varchar(255) NOT NULL DEFAULT '',
-  `target` varchar(255) NOT NULL,
+  `target` varchar(1024) NOT NULL,
   `state` varchar(32) NOT NULL,
   `claim_after` datetime(6) DEFAULT NULL,
   `lease_token` bigint unsigned NOT NULL DEFAULT 0,
@@ -16,6 +18,7 @@ CREATE TABLE `apply_operations` (
   `deaths` int NOT NULL DEFAULT 0,
   `failed_at` datetime(6) DEFAULT NULL,
   `engine_state` longtext,
+  `served_request` bigint unsigned NOT NULL DEFAULT 0,
   `cutover_policy` varchar(16) NOT NULL DEFAULT 'rolling',
   `on_failure` varchar(16) NOT NULL DEFAULT 'halt',
   `error_code` varchar(64) NOT NULL DEFAULT '',

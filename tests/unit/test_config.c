@@ -62,13 +62,56 @@ static void a_good_file_is_understood(void **unused)
 	assert_int_equal(c->storage.port, 3306);
 	assert_string_equal(c->storage.password, "s3cret-value");
 	env = config_environment(config_database(c, "shop"), "staging");
-	assert_string_equal(config_schema(env, "shop"), "shop_s");
-	assert_null(config_schema(env, "other"));
-	assert_string_equal(env->db.name, "shop/staging");
+	assert_int_equal(env->n_deployments, 1);
+	assert_string_equal(config_schema(&env->deployments[0], "shop"), "shop_s");
+	assert_null(config_schema(&env->deployments[0], "other"));
+	assert_string_equal(env->deployments[0].db.name, "shop/staging");
+	assert_string_equal(env->deployments[0].name, "default");
+	assert_string_equal(env->deployment, "default");
 	assert_string_equal(env->target, "shop");
+	assert_ptr_equal(config_deployment(env, "default"), &env->deployments[0]);
+	assert_null(config_deployment(env, "eu"));
 	env = config_environment(config_database(c, "shop"), "production");
-	assert_string_equal(config_schema(env, "shop"), "shop");
+	assert_string_equal(config_schema(&env->deployments[0], "shop"), "shop");
 	assert_null(config_database(c, "nope"));
+}
+
+/* One server of an environment that has several. */
+#define SERVER "{ user = \"t\"; password = \"env:TEST_PW\"; };"
+#define FLEET(keys)                                                                       \
+	"databases = { shop = { type = \"mysql\"; environments = { production = {\n" keys \
+	"}; }; }; };\n"
+#define THREE "deployments = { eu = " SERVER " us = " SERVER " ap = " SERVER " };\n"
+
+static void several_deployments_have_an_order_and_policies(void **unused)
+{
+	const struct config_environment *env;
+	struct config *c;
+	struct sb_err err;
+
+	(void)unused;
+	if (load(STORAGE FLEET(THREE), &c, &err) < 0)
+		fail_msg("%s", err.msg);
+	env = config_environment(config_database(c, "shop"), "production");
+	assert_int_equal(env->n_deployments, 3);
+	assert_string_equal(env->deployment, "eu,us,ap");
+	assert_string_equal(env->target, "eu,us,ap");
+	assert_string_equal(env->deployments[1].db.name, "shop/production/us");
+	assert_string_equal(env->deployments[1].target, "us");
+	assert_string_equal(config_schema(&env->deployments[2], "shop"), "shop");
+	assert_string_equal(env->cutover_policy, "rolling");
+	assert_string_equal(env->on_failure, "halt");
+
+	if (load(STORAGE FLEET(THREE "deployment_order = [ \"ap\", \"eu\", \"us\" ];"
+				     "cutover_policy = \"barrier\";"
+				     "on_failure = \"pause\";"),
+		 &c, &err) < 0)
+		fail_msg("%s", err.msg);
+	env = config_environment(config_database(c, "shop"), "production");
+	assert_string_equal(env->deployment, "ap,eu,us");
+	assert_string_equal(env->deployments[0].name, "ap");
+	assert_string_equal(env->cutover_policy, "barrier");
+	assert_string_equal(env->on_failure, "pause");
 }
 
 static void what_is_wrong_is_said_with_its_line(void **unused)
@@ -102,6 +145,32 @@ static void what_is_wrong_is_said_with_its_line(void **unused)
 		{ STORAGE SHOP
 		  "tokens = { Alice = { role = \"read\"; sha256 = \"0\"; }; };",
 		  "'Alice' is not a name" },
+		{ STORAGE FLEET("deployments = { };"),
+		  ":3: 'deployments' must name at least one" },
+		{ STORAGE FLEET(THREE "port = 3306;"),
+		  ":4: 'port' may not stand beside 'deployments'" },
+		{ STORAGE FLEET("user = \"t\"; password = \"env:TEST_PW\";\n"
+				"on_failure = \"halt\";"),
+		  ":4: 'on_failure' may only stand beside 'deployments'" },
+		{ STORAGE FLEET(THREE "on_failure = \"hal\";"),
+		  ":4: 'on_failure' must be one of: halt continue pause" },
+		{ STORAGE FLEET(THREE "cutover_policy = \"\";"),
+		  ":4: 'cutover_policy' must be one of: rolling barrier parallel" },
+		{ STORAGE FLEET(THREE "deployment_order = \"eu\";"),
+		  ":4: 'deployment_order' must be a list of names" },
+		{ STORAGE FLEET(THREE "deployment_order = [ \"eu\", \"us\" ];"),
+		  ":4: 'deployment_order' does not name 'ap'" },
+		{ STORAGE FLEET(THREE
+				"deployment_order = [ \"eu\", \"us\", \"ap\", \"eu\" ];"),
+		  ":4: 'deployment_order' names 'eu' twice" },
+		{ STORAGE FLEET(THREE "deployment_order = [ \"eu\", \"us\", \"mars\" ];"),
+		  ":4: 'deployment_order' names 'mars', which" },
+		{ STORAGE FLEET("deployments = {\n eu = { user = \"t\"; }; };"),
+		  ":4: 'password' is missing" },
+		{ STORAGE FLEET(
+			  "deployments = { eu = " SERVER " us = { user = \"t\";"
+			  "password = \"env:TEST_PW\"; schemas = { crm = \"x\"; }; }; };"),
+		  ":3: 'schemas' of 'us' has 'crm' and that of 'eu' has not" },
 	};
 
 	(void)unused;
@@ -125,6 +194,28 @@ static void a_missing_file_is_said(void **unused)
 	(void)unused;
 	assert_int_equal(config_load(ctx, "/no/such/file", &c, &err), -1);
 	assert_non_null(strstr(err.msg, "/no/such/file"));
+}
+
+static void the_dump_shows_a_fleet_as_it_is(void **unused)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	struct config *c;
+	struct sb_err err;
+
+	(void)unused;
+	assert_int_equal(load(STORAGE FLEET(THREE "deployment_order = [ \"ap\", \"eu\", "
+						  "\"us\" ];"),
+			      &c, &err),
+			 0);
+	config_dump(c, out);
+	fclose(out);
+	assert_non_null(strstr(text, "deployment_order = [ \"ap\", \"eu\", \"us\" ];"));
+	assert_true(strstr(text, "ap = {") < strstr(text, "eu = {"));
+	assert_non_null(strstr(text, "cutover_policy = \"rolling\";"));
+	assert_null(strstr(text, "deployment = "));
+	free(text);
 }
 
 static void the_dump_has_no_secret(void **unused)
@@ -194,8 +285,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_good_file_is_understood),
+		cmocka_unit_test(several_deployments_have_an_order_and_policies),
 		cmocka_unit_test(what_is_wrong_is_said_with_its_line),
 		cmocka_unit_test(a_missing_file_is_said),
+		cmocka_unit_test(the_dump_shows_a_fleet_as_it_is),
 		cmocka_unit_test(the_dump_has_no_secret),
 		cmocka_unit_test(the_example_is_valid),
 		cmocka_unit_test(the_shipped_example_is_up_to_date),

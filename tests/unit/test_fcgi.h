@@ -24,15 +24,23 @@ static struct app *app;
 
 static struct config_token tokens[2];
 static struct config_schema schemas[] = { { "shop", "shop_staging" } };
-static struct config_environment environments[] = {
-	{ .name = "staging",
-	  .deployment = "default",
+static struct config_deployment deployments[] = {
+	{ .name = "default",
 	  .target = "shop-staging",
 	  .db = { .name = "shop/staging",
 		  .role = DB_TARGET,
 		  .socket = "/nonexistent/target" },
 	  .schemas = schemas,
 	  .n_schemas = 1 },
+};
+static struct config_environment environments[] = {
+	{ .name = "staging",
+	  .deployment = "default",
+	  .target = "shop-staging",
+	  .deployments = deployments,
+	  .n_deployments = 1,
+	  .cutover_policy = "rolling",
+	  .on_failure = "halt" },
 };
 static struct config_database databases[] = {
 	{ .name = "shop",

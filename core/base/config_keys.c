@@ -1,0 +1,159 @@
+/*
+ * config_keys.c - every key of the configuration: the arrays of config_internal.h.
+ */
+#include "core/base/config_internal.h"
+
+#define SECTION(k, type) .keys = (k), .n = ARRAY_SIZE(k), .size = sizeof(type)
+
+/* clang-format off */
+
+/* The keys of a connection, inside `field` of struct `st`. */
+#define CONNECTION(st, field, in_form)                                                     \
+	{ .name = "host", .type = KEY_STR, .preset = "127.0.0.1",                          \
+	  .offset = offsetof(st, field.host), .form = (in_form),                           \
+	  .example = "127.0.0.1", .doc = "TCP host; not used when socket is set" },        \
+	{ .name = "port", .type = KEY_INT, .preset = "3306", .min = 1, .max = 65535,       \
+	  .offset = offsetof(st, field.port), .form = (in_form),                           \
+	  .example = "3306", .doc = "TCP port" },                                          \
+	{ .name = "socket", .type = KEY_STR, .preset = "",                                 \
+	  .offset = offsetof(st, field.socket), .form = (in_form),                         \
+	  .example = "", .doc = "unix socket of the server; wins over host and port" },    \
+	{ .name = "user", .type = KEY_STR,                                                 \
+	  .offset = offsetof(st, field.user), .form = (in_form),                           \
+	  .example = "schemabot", .doc = "account on the server" },                        \
+	{ .name = "password", .type = KEY_SECRET,                                          \
+	  .offset = offsetof(st, field.password), .form = (in_form),                       \
+	  .example = "file:/etc/schemabot/password",                                       \
+	  .doc = "env:NAME or file:PATH; never the password itself" }
+
+#define SCHEMAS(st, array, counter, in_form, in_example)                                   \
+	{ .name = "schemas", .type = KEY_STRMAP, .preset = "",                             \
+	  .offset = offsetof(st, array), .count = offsetof(st, counter),                   \
+	  .form = (in_form), .example = (in_example),                                      \
+	  .doc = "namespace of requests = schema on the server;"                           \
+		 " default: the database's name for both" }
+
+static const struct key storage_keys[] = {
+	CONNECTION(struct config, storage, FORM_BOTH),
+	{ .name = "database", .type = KEY_STR,
+	  .offset = offsetof(struct config, storage.schema),
+	  .example = "schemabot", .doc = "schema that holds our own tables" },
+};
+static const struct section storage_section = { SECTION(storage_keys, struct config) };
+
+static const struct key token_keys[] = {
+	{ .name = "role", .type = KEY_ROLE, .offset = offsetof(struct config_token, role),
+	  .example = "read", .doc = "read, or write (which includes read)" },
+	{ .name = "sha256", .type = KEY_DIGEST,
+	  .offset = offsetof(struct config_token, sha256),
+	  .example = "env:SCHEMABOT_TOKEN_SHA256",
+	  .doc = "SHA-256 of the token in hex: printf %s \"$TOKEN\" | sha256sum" },
+};
+static const struct section token_section = { SECTION(token_keys, struct config_token) };
+
+static const struct key deployment_keys[] = {
+	CONNECTION(struct config_deployment, db, FORM_BOTH),
+	{ .name = "target", .type = KEY_STR, .preset = "",
+	  .offset = offsetof(struct config_deployment, target), .example = "",
+	  .doc = "name of the server, as replies show it; default: the deployment's name" },
+	SCHEMAS(struct config_deployment, schemas, n_schemas, FORM_BOTH,
+		"shop = \"shop_production\";"),
+};
+static const struct section deployment_section = {
+	SECTION(deployment_keys, struct config_deployment)
+};
+
+static const struct key drops_keys[] = {
+	{ .name = "enabled", .type = KEY_BOOL, .preset = "false",
+	  .offset = offsetof(struct config_environment, quarantine_drops),
+	  .example = "false",
+	  .doc = "true: DROP TABLE moves the table into the schema _schemabot_drops" },
+	{ .name = "retention_hours", .type = KEY_INT, .preset = "168", .min = 1, .max = 8760,
+	  .offset = offsetof(struct config_environment, drops_retention_hours),
+	  .example = "168", .doc = "and the reaper drops it there after so long" },
+};
+static const struct section drops_section = {
+	SECTION(drops_keys, struct config_environment)
+};
+
+static const struct key environment_keys[] = {
+	CONNECTION(struct config_environment, plain.db, FORM_WITHOUT),
+	{ .name = "deployment", .type = KEY_STR, .preset = "default",
+	  .offset = offsetof(struct config_environment, plain.name), .form = FORM_WITHOUT,
+	  .example = "default", .doc = "name of the route, as replies show it" },
+	{ .name = "target", .type = KEY_STR, .preset = "",
+	  .offset = offsetof(struct config_environment, plain.target), .form = FORM_WITHOUT,
+	  .example = "",
+	  .doc = "name of the server, as replies show it; default: the database's name" },
+	SCHEMAS(struct config_environment, plain.schemas, plain.n_schemas, FORM_WITHOUT,
+		"shop = \"shop_staging\";"),
+	{ .name = "deployments", .type = KEY_MAP, .preset = "",
+	  .offset = offsetof(struct config_environment, several),
+	  .count = offsetof(struct config_environment, n_several),
+	  .sub = &deployment_section, .form = FORM_WITH, .example = "eu",
+	  .doc = "instead of a server of its own: several that have the same schemas and"
+		 " are changed by one apply" },
+	{ .name = "deployment_order", .type = KEY_NAMES, .preset = "",
+	  .offset = offsetof(struct config_environment, order),
+	  .count = offsetof(struct config_environment, n_order),
+	  .form = FORM_WITH, .example = "[ \"eu\" ]",
+	  .doc = "all of them, in the order of the rollout; default: as written" },
+	{ .name = "cutover_policy", .type = KEY_CHOICE, .preset = "rolling",
+	  .offset = offsetof(struct config_environment, cutover_policy),
+	  .choices = "rolling barrier parallel", .form = FORM_WITH, .example = "rolling",
+	  .doc = "rolling: one after the other; barrier: prepared one after the other, then"
+		 " cut over together, in order; parallel: all at once" },
+	{ .name = "on_failure", .type = KEY_CHOICE, .preset = "halt",
+	  .offset = offsetof(struct config_environment, on_failure),
+	  .choices = "halt continue pause", .form = FORM_WITH, .example = "halt",
+	  .doc = "when one fails, the later ones: halt: are cancelled; continue: go on;"
+		 " pause: wait until somebody releases them" },
+	{ .name = "pending_drops", .type = KEY_GROUP, .preset = "", .sub = &drops_section,
+	  .example = "", .doc = "what becomes of dropped tables" },
+};
+static const struct section environment_section = {
+	SECTION(environment_keys, struct config_environment), .fork = "deployments",
+	.fork_offset = offsetof(struct config_environment, n_several),
+};
+
+static const struct key database_keys[] = {
+	{ .name = "type", .type = KEY_STR, .offset = offsetof(struct config_database, type),
+	  .example = "mysql", .doc = "which engine serves it: mysql (MySQL and MariaDB)" },
+	{ .name = "environments", .type = KEY_MAP,
+	  .offset = offsetof(struct config_database, environments),
+	  .count = offsetof(struct config_database, n_environments),
+	  .sub = &environment_section, .example = "staging", .example_with = "production",
+	  .doc = "one section an environment" },
+};
+static const struct section database_section = {
+	SECTION(database_keys, struct config_database)
+};
+
+static const struct key root_keys[] = {
+	{ .name = "run_dir", .type = KEY_STR, .preset = "/run/schemabot",
+	  .offset = offsetof(struct config, run_dir), .example = "/run/schemabot",
+	  .doc = "this host's slot files, locks and wake-up socket" },
+	{ .name = "drivers", .type = KEY_INT, .preset = "4", .min = 1, .max = 64,
+	  .offset = offsetof(struct config, drivers), .example = "4",
+	  .doc = "how many operations this host drives at a time" },
+	{ .name = "log_level", .type = KEY_LEVEL, .preset = "info",
+	  .offset = offsetof(struct config, log_level), .example = "info",
+	  .doc = "debug, info, warn or error" },
+	{ .name = "log_retention_days", .type = KEY_INT, .preset = "90", .max = 36500,
+	  .offset = offsetof(struct config, log_retention_days), .example = "90",
+	  .doc = "how long the timeline of an apply is kept after its end; 0 = for ever" },
+	{ .name = "storage", .type = KEY_GROUP, .sub = &storage_section, .example = "",
+	  .doc = "where our own tables live" },
+	{ .name = "tokens", .type = KEY_MAP, .preset = "",
+	  .offset = offsetof(struct config, tokens),
+	  .count = offsetof(struct config, n_tokens), .sub = &token_section,
+	  .example = "deploy",
+	  .doc = "who may call the API; one section a token, its name is the caller's name" },
+	{ .name = "databases", .type = KEY_MAP,
+	  .offset = offsetof(struct config, databases),
+	  .count = offsetof(struct config, n_databases), .sub = &database_section,
+	  .example = "shop", .doc = "the databases that may be changed" },
+};
+/* clang-format on */
+
+const struct section config_root = { SECTION(root_keys, struct config) };
