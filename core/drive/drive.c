@@ -264,7 +264,7 @@ enum drive_result drive_operation(TALLOC_CTX *ctx, const struct config *config,
 	log_info("drive.claimed", "state %s, attempt %d%s", state_name(claim->state),
 		 claim->attempt, claim->predecessor_died ? ", its last driver died" : "");
 	FAULT("drive.claimed");
-	d.heartbeat = heartbeat_start(&config->storage, &d.lease);
+	d.heartbeat = heartbeat_start(&config->storage, &d.lease, claim->made_ms);
 	for (;;) {
 		step = prepared ? drive_step(&d) : prepare(&d, claim);
 		if (step == STEP_STORAGE)

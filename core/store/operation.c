@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/base/fault.h"
 
 #define OPERATION_STATEMENTS(S)                                                          \
@@ -123,7 +124,7 @@ int operation_claim(struct db *db, const char *owner, claim_note note, void *arg
 	TALLOC_CTX *tmp;
 	int rc;
 
-	*out = (struct claim){ 0 };
+	*out = (struct claim){ .made_ms = clock_ms() };
 	if (db_begin(db, err) < 0)
 		return -1;
 	tmp = mem_ctx(db, "claim");

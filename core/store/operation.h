@@ -14,6 +14,7 @@ struct claim {
 	enum state state;
 	int attempt;	       /* after counting this claim */
 	bool predecessor_died; /* the last owner did not hand the claim back */
+	int64_t made_ms; /* clock_ms() from before it was made: its window began later */
 };
 
 /* Called with the claim's numbers before it is committed, so that the caller can write
