@@ -58,7 +58,8 @@ struct engine_verdict {
 struct engine_task {
 	const char *id;				/* task identifier, for messages */
 	const char *namespace, *schema, *table; /* schema: the name on the target */
-	const char *ddl;    /* unqualified table name; run with `schema` as default */
+	const char *ddl;    /* unqualified table name; run with `schema` as default;
+			     * never empty */
 	const char *action; /* create, alter, drop, rename */
 	/* What the reviewed plan said (engine_verdict), which a run may never exceed: its
 	 * algorithm, AUTO when nothing was announced, and whether its mode was "direct".
@@ -69,14 +70,16 @@ struct engine_task {
 
 struct engine_options {
 	enum engine_algorithm algorithm;
-	bool defer_cutover;
-	int volume;	       /* 1..11 */
+	bool defer_cutover, defer_deploy;
+	/* Stay in the revert window until told (enable), or skip it. */
+	bool enable_revert, skip_revert;
 	bool quarantine_drops; /* a dropped table is moved away, not destroyed */
+	int volume;	       /* 1..11 */
 };
 
 struct engine_request {
 	const struct db_params *target;
-	const char *apply_id;
+	const char *apply_id, *deployment;
 	/* "<apply_id>/<deployment>": whose fencing number lease_token is. A checkpoint is
 	 * signed with both, and an older token than the stored one gets SB_ELEASE. */
 	const char *operation;
@@ -91,17 +94,65 @@ struct engine_request {
 	bool evict;
 };
 
-enum engine_task_state {
-	ENGINE_TASK_PENDING,
-	ENGINE_TASK_RUNNING,
-	ENGINE_TASK_CATCHING_UP,
-	ENGINE_TASK_CHECKSUMMING,
-	ENGINE_TASK_WAITING_FOR_CUTOVER,
-	ENGINE_TASK_CUTTING_OVER,
-	ENGINE_TASK_COMPLETED,
-	ENGINE_TASK_FAILED,  /* error says why, and its class what to do about it */
-	ENGINE_TASK_STOPPED, /* by stop(): not finished, may be started again */
+/*
+ * A namespace of the work. A VSchema change has no statement: it is a flag here, and the
+ * engine finds the document by the namespace.
+ */
+struct engine_namespace {
+	const char *name, *schema;
+	bool vschema_changed;
 };
+
+/* One engine call's work: what start() begins or attach() takes up again. */
+struct engine_work {
+	const struct engine_task *tasks;
+	size_t n_tasks;				   /* 0 when only a VSchema changes */
+	const struct engine_namespace *namespaces; /* of all tasks, by name */
+	size_t n_namespaces;
+	/* What prepare(), start() or poll() last gave for this operation, NULL = nothing.
+	 */
+	const char *resume_state;
+};
+/* Entries of poll()'s array: one a task, then one a namespace (to be filled where
+ * vschema_changed). */
+#define ENGINE_WORK_ENTRIES(w) ((w)->n_tasks + (w)->n_namespaces)
+
+/*
+ * What an engine can say about a task: the states of SEMANTICS B.1 that are an engine's
+ * to report, by their names there, and two that say that it does not know better.
+ */
+#define ENGINE_TASK_STATES(X)                                                           \
+	X(PENDING, "pending")                                                           \
+	X(PREPARING_BRANCH, "preparing_branch")                                         \
+	X(APPLYING_BRANCH_CHANGES, "applying_branch_changes")                           \
+	X(VALIDATING_BRANCH, "validating_branch")                                       \
+	X(CREATING_DEPLOY_REQUEST, "creating_deploy_request")                           \
+	X(VALIDATING_DEPLOY_REQUEST, "validating_deploy_request")                       \
+	X(WAITING_FOR_DEPLOY, "waiting_for_deploy")                                     \
+	X(RUNNING, "running")                                                           \
+	X(CATCHING_UP, "catching_up")                                                   \
+	X(CHECKSUMMING, "checksumming")                                                 \
+	X(POST_CHECKSUM, "post_checksum")                                               \
+	X(WAITING_FOR_CUTOVER, "waiting_for_cutover")                                   \
+	X(CUTTING_OVER, "cutting_over")                                                 \
+	X(REVERT_WINDOW, "revert_window")                                               \
+	X(SKIPPING_REVERT, "skipping_revert")                                           \
+	X(REVERTING, "reverting")                                                       \
+	X(REVERTED, "reverted")                                                         \
+	X(COMPLETED, "completed")                                                       \
+	X(FAILED, "failed")	    /* error says why, its class what to do about it */ \
+	X(STOPPED, "stopped")	    /* by stop(): may be started again */               \
+	X(CANCELLED, "cancelled")   /* by cancel(), or by others: for ever */           \
+	X(UNKNOWN, "unknown")	    /* a word that we do not know, see detail */        \
+	X(UNREPORTED, "unreported") /* nothing was said about this task */
+enum engine_task_state {
+#define X(name, text) ENGINE_TASK_##name,
+	ENGINE_TASK_STATES(X)
+#undef X
+};
+const char *engine_task_state_name(enum engine_task_state s);
+/* ENGINE_TASK_UNKNOWN for a word that is not in the list. */
+enum engine_task_state engine_task_state_parse(const char *text);
 
 struct engine_progress {
 	enum engine_task_state state;
@@ -166,14 +217,37 @@ struct engine_ops {
 	int (*open)(TALLOC_CTX *ctx, const struct engine_request *request,
 		    struct engine_run **run, struct sb_err *err);
 
-	/* Begin n tasks of those that open() locked (one, or all of a group). Returns at
-	 * once; see poll(). Tasks must outlive the run. After a failure the later ones
-	 * stay PENDING. resume_state is what an earlier poll reported, or NULL. */
-	int (*start)(struct engine_run *run, const struct engine_task *tasks, size_t n,
-		     const char *resume_state, struct sb_err *err);
+	/*
+	 * What will find the work again should start()'s answer be lost (a name that it
+	 * will be created under): stored before start() is called, and given to it as
+	 * resume_state. Touches nothing. NULL where starting twice does no harm.
+	 */
+	int (*prepare)(TALLOC_CTX *ctx, struct engine_run *run,
+		       const struct engine_work *work, const char **resume_state,
+		       struct sb_err *err);
 
-	/* progress[i] of tasks[i] of the last start(). *resume_state (of ctx) is opaque
-	 * and to be stored before the next step, or NULL when there is none. */
+	/*
+	 * Begin work on tables that open() locked (one, or all of a group), or continue
+	 * what resume_state names: never a second time what is there already. Returns at
+	 * once; see poll(). The work must outlive the run. After a failure the later
+	 * tasks stay PENDING. *resume_state (of ctx) is opaque and is stored before
+	 * anything that poll() says is believed; NULL = nothing to store.
+	 */
+	int (*start)(TALLOC_CTX *ctx, struct engine_run *run,
+		     const struct engine_work *work, const char **resume_state,
+		     struct sb_err *err);
+
+	/*
+	 * Take up the work that resume_state names without beginning any: 1 = it is there
+	 * and poll() tells about it, 0 = there is none such. NULL where work ends with
+	 * its driver (ENGINE_CAP_RESIDENT).
+	 */
+	int (*attach)(struct engine_run *run, const struct engine_work *work,
+		      struct sb_err *err);
+
+	/* progress[i]: see ENGINE_WORK_ENTRIES, of the last start() or attach().
+	 * *resume_state as in start(). SB_ENOTFOUND: there is no such work, which is
+	 * never completion. */
 	int (*poll)(TALLOC_CTX *ctx, struct engine_run *run,
 		    struct engine_progress *progress, const char **resume_state,
 		    struct sb_err *err);
@@ -207,14 +281,42 @@ struct engine_ops {
 		    struct sb_err *err);
 };
 
+/* Calls with effects that no transaction covers. The driver makes one only when the lease
+ * has more time left than the call may take (DESIGN.md 3). */
+#define ENGINE_EFFECTS(X)     \
+	X(START, "start")     \
+	X(STOP, "stop")       \
+	X(CANCEL, "cancel")   \
+	X(CUTOVER, "cutover") \
+	X(VOLUME, "volume")   \
+	X(REVERT, "revert")   \
+	X(SKIP_REVERT, "skip_revert")
+enum engine_effect {
+#define X(name, text) ENGINE_EFFECT_##name,
+	ENGINE_EFFECTS(X)
+#undef X
+		ENGINE_EFFECT_COUNT
+};
+const char *engine_effect_name(enum engine_effect e);
+
 struct engine {
 	const char *name;	   /* in replies and rows: "mysql" */
 	const char *database_type; /* the configuration's type it serves: "mysql" */
 	unsigned caps;		   /* enum engine_caps */
+	/* Without a stored resume_state its running work cannot be found again: an
+	 * accepted start that gives none is uncertain. */
+	bool needs_resume_state;
+	/* The first state of a task that was handed over; PREPARING_BRANCH or RUNNING. */
+	enum engine_task_state first;
+	int worst_ms[ENGINE_EFFECT_COUNT]; /* how long each may take, its timeouts summed
+					    */
 	struct engine_ops ops;
 };
 
 extern const struct engine mysql_engine; /* engines/mysql/engine.c */
+#ifdef SB_FAULTS
+extern const struct engine fake_engine, fake_resident_engine; /* engines/fake/engine.c */
+#endif
 
 /* registry.c: NULL when there is none. */
 const struct engine *engine_for_type(const char *database_type);

@@ -10,11 +10,27 @@
 
 static const struct engine *const engines[] = {
 	&mysql_engine,
+#ifdef SB_FAULTS
+	&fake_engine,
+	&fake_resident_engine,
+#endif
 };
 
 static const char *const algorithm_names[] = {
 #define X(name, text) [ENGINE_ALGORITHM_##name] = text,
 	ENGINE_ALGORITHMS(X)
+#undef X
+};
+
+static const char *const task_state_names[] = {
+#define X(name, text) [ENGINE_TASK_##name] = text,
+	ENGINE_TASK_STATES(X)
+#undef X
+};
+
+static const char *const effect_names[] = {
+#define X(name, text) [ENGINE_EFFECT_##name] = text,
+	ENGINE_EFFECTS(X)
 #undef X
 };
 
@@ -47,4 +63,22 @@ int engine_algorithm_parse(const char *text, int *a)
 			return 0;
 		}
 	return -1;
+}
+
+const char *engine_task_state_name(enum engine_task_state s)
+{
+	return task_state_names[s];
+}
+
+enum engine_task_state engine_task_state_parse(const char *text)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(task_state_names); i++)
+		if (strcmp(task_state_names[i], text) == 0)
+			return (enum engine_task_state)i;
+	return ENGINE_TASK_UNKNOWN;
+}
+
+const char *engine_effect_name(enum engine_effect e)
+{
+	return effect_names[e];
 }

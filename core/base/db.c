@@ -20,8 +20,7 @@ static const struct {
 	enum db_error_kind kind;
 } known_errors[] = {
 #define DB_ERROR(number, kind, name) { number, kind },
-#include "core/base/db_errors.def"
-#undef DB_ERROR
+#include "core/base/errors.def"
 };
 
 enum db_error_kind db_error_kind(unsigned db_errno)
@@ -81,6 +80,12 @@ static enum err_code target_code(enum db_error_kind kind, enum db_intent intent)
 		break;
 	}
 	return SB_EENGINE;
+}
+
+enum err_code db_target_code(unsigned db_errno, bool mutating)
+{
+	return target_code(db_error_kind(db_errno),
+			   mutating ? DB_INTENT_WRITE : DB_INTENT_READ);
 }
 
 int db_fail(struct db *db, enum db_intent intent, unsigned db_errno, const char *text,

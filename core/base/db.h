@@ -4,7 +4,7 @@
  * Used for our storage and for target servers. Every connection is utf8mb4, UTC,
  * READ COMMITTED, strict, with found-rows counting and explicit timeouts; it never
  * reconnects by itself. A failed statement's errno is looked up in one table
- * (db_errors.def) and becomes an sb_err code that depends on the connection's role:
+ * (errors.def) and becomes an sb_err code that depends on the connection's role:
  *
  *   DB_STORAGE  lost, full, missing -> SB_ESTORAGE; COMMIT unanswered -> SB_EAMBIGUOUS
  *   DB_TARGET   cannot connect -> SB_EUNAVAILABLE; lost under a read -> SB_ERETRY, under
@@ -42,6 +42,9 @@ enum db_error_kind {
 	DB_ERR_OTHER,
 };
 enum db_error_kind db_error_kind(unsigned db_errno);
+/* What an error of a target's statement means: one that only reads, or one that changes.
+ */
+enum err_code db_target_code(unsigned db_errno, bool mutating);
 
 struct db_params {
 	const char *name; /* for messages: "storage", "shop/staging" */

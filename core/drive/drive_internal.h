@@ -47,7 +47,7 @@ struct drive {
 	 * last start, as indexes into tasks. */
 	struct engine_run *run;
 	TALLOC_CTX *run_ctx;
-	struct engine_task *engine_tasks;
+	struct engine_work work; /* of the last start; its memory is run_ctx's */
 	size_t *active;
 	size_t n_active; /* 0 = nothing started */
 	bool busy_logged;

@@ -43,8 +43,12 @@ static int open_engine(struct drive *d, bool evict, struct sb_err *err)
 	struct engine_request request = {
 		.target = &d->route->db,
 		.apply_id = d->lease.apply_id,
+		.deployment = d->op.deployment,
 		.lease_token = d->lease.token,
 		.options = { .defer_cutover = d->options.defer_cutover,
+			     .defer_deploy = d->options.defer_deploy,
+			     .enable_revert = d->options.enable_revert,
+			     .skip_revert = d->options.skip_revert,
 			     .volume = d->volume },
 		.evict = evict,
 	};
@@ -58,6 +62,8 @@ static int open_engine(struct drive *d, bool evict, struct sb_err *err)
 			      d->options.algorithm);
 	request.options.algorithm = (enum engine_algorithm)algorithm;
 	d->run_ctx = mem_ctx(d->ctx, "engine run");
+	request.operation =
+		mem_printf(d->run_ctx, "%s/%s", d->lease.apply_id, d->op.deployment);
 	tasks = mem_array(d->run_ctx, struct engine_task, d->n_tasks);
 	for (size_t i = 0; i < d->n_tasks; i++) {
 		if (!task_open(&d->tasks[i]))
@@ -91,7 +97,7 @@ void drive_close_engine(struct drive *d)
 	d->n_active = 0;
 	talloc_free(d->run_ctx);
 	d->run_ctx = NULL;
-	d->engine_tasks = NULL;
+	d->work = (struct engine_work){ 0 };
 	d->active = NULL;
 }
 
@@ -140,18 +146,22 @@ static int apply_replan(struct drive *d, const struct replan *plan, struct sb_er
 /* The tasks of the next engine call: all open ones of a group, else the first. */
 static void choose(struct drive *d)
 {
+	struct engine_task *tasks = mem_array(d->run_ctx, struct engine_task, d->n_tasks);
 	size_t n = 0;
 
 	d->active = mem_array(d->run_ctx, size_t, d->n_tasks);
-	d->engine_tasks = mem_array(d->run_ctx, struct engine_task, d->n_tasks);
 	for (size_t i = 0; i < d->n_tasks && (d->grouped || n == 0); i++) {
 		if (!task_open(&d->tasks[i]))
 			continue;
 		d->active[n] = i;
-		fill_engine_task(d, &d->tasks[i], &d->engine_tasks[n]);
+		fill_engine_task(d, &d->tasks[i], &tasks[n]);
 		n++;
 	}
 	d->n_active = n;
+	d->work = (struct engine_work){ .tasks = tasks,
+					.n_tasks = n,
+					.resume_state = mem_strdup(d->run_ctx,
+								   d->op.engine_state) };
 }
 
 /* In one transaction, with the lease proved: the chosen tasks are running. */
@@ -177,8 +187,26 @@ static int mark_running(struct drive *d, struct sb_err *err)
 	return settle_commit(d, &tx, &p, &state, err);
 }
 
+static int save_engine_state(struct drive *d, const char *engine_state,
+			     struct sb_err *err)
+{
+	struct lease_tx tx;
+
+	if (lease_tx_begin(d->db, &d->lease, &tx, err) < 0)
+		return -1;
+	if (operation_save_engine_state(&tx, engine_state, err) < 0) {
+		lease_tx_rollback(&tx);
+		return -1;
+	}
+	if (lease_tx_commit(&tx, err) < 0)
+		return -1;
+	d->op.engine_state = mem_strdup(d->loaded, engine_state);
+	return 0;
+}
+
 static enum step start_chosen(struct drive *d)
 {
+	const char *engine_state;
 	struct sb_err err, why;
 
 	choose(d);
@@ -187,8 +215,7 @@ static enum step start_chosen(struct drive *d)
 		return drive_step_of(d, &err, "marking tasks as running");
 	}
 	FAULT("drive.start.before");
-	if (d->engine->ops.start(d->run, d->engine_tasks, d->n_active, d->op.engine_state,
-				 &why) < 0) {
+	if (d->engine->ops.start(d->run_ctx, d->run, &d->work, &engine_state, &why) < 0) {
 		size_t first = d->active[0];
 
 		log_err(LOG_WARN, "drive.refused", &why, "the engine did not start");
@@ -200,9 +227,11 @@ static enum step start_chosen(struct drive *d)
 		return STEP_SETTLED;
 	}
 	FAULT("drive.start.after");
+	if (engine_state && save_engine_state(d, engine_state, &err) < 0)
+		return drive_step_of(d, &err, "saving what the engine gave");
 	for (size_t i = 0; i < d->n_active; i++)
-		log_info("drive.started", "%s: %s", d->engine_tasks[i].table,
-			 d->engine_tasks[i].ddl);
+		log_info("drive.started", "%s: %s", d->work.tasks[i].table,
+			 d->work.tasks[i].ddl);
 	d->poll_ms = POLL_FIRST_MS; /* an instant change is over by then */
 	d->wait_ms = d->poll_ms;
 	return STEP_CONTINUE;
@@ -283,26 +312,39 @@ out:
 
 /* ---- observing -------------------------------------------------------------------- */
 
+/* An engine's word as ours; what says nothing definite is running: visible, and in the
+ * way of others. */
 static enum state state_of(enum engine_task_state s)
 {
 	switch (s) {
 	case ENGINE_TASK_PENDING:
-	case ENGINE_TASK_RUNNING:
+	case ENGINE_TASK_UNKNOWN:
+	case ENGINE_TASK_UNREPORTED:
 		return STATE_RUNNING;
-	case ENGINE_TASK_CATCHING_UP:
-		return STATE_CATCHING_UP;
-	case ENGINE_TASK_CHECKSUMMING:
-		return STATE_CHECKSUMMING;
-	case ENGINE_TASK_WAITING_FOR_CUTOVER:
-		return STATE_WAITING_FOR_CUTOVER;
-	case ENGINE_TASK_CUTTING_OVER:
-		return STATE_CUTTING_OVER;
-	case ENGINE_TASK_COMPLETED:
-		return STATE_COMPLETED;
-	case ENGINE_TASK_FAILED:
-		return STATE_FAILED;
-	case ENGINE_TASK_STOPPED:
-		return STATE_STOPPED;
+#define SAME(name)               \
+	case ENGINE_TASK_##name: \
+		return STATE_##name;
+		SAME(PREPARING_BRANCH)
+		SAME(APPLYING_BRANCH_CHANGES)
+		SAME(VALIDATING_BRANCH)
+		SAME(CREATING_DEPLOY_REQUEST)
+		SAME(VALIDATING_DEPLOY_REQUEST)
+		SAME(WAITING_FOR_DEPLOY)
+		SAME(RUNNING)
+		SAME(CATCHING_UP)
+		SAME(CHECKSUMMING)
+		SAME(POST_CHECKSUM)
+		SAME(WAITING_FOR_CUTOVER)
+		SAME(CUTTING_OVER)
+		SAME(REVERT_WINDOW)
+		SAME(SKIPPING_REVERT)
+		SAME(REVERTING)
+		SAME(REVERTED)
+		SAME(COMPLETED)
+		SAME(FAILED)
+		SAME(STOPPED)
+		SAME(CANCELLED)
+#undef SAME
 	}
 	BUG("no such engine state");
 }

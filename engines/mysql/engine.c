@@ -12,6 +12,11 @@ const struct engine mysql_engine = {
 	.name = "mysql",
 	.database_type = "mysql",
 	.caps = ENGINE_CAP_STOP | ENGINE_CAP_CANCEL | ENGINE_CAP_RESIDENT,
+	.first = ENGINE_TASK_RUNNING,
+	/* The work is fenced when the lease goes (fence()); a start must have time for that. */
+	.worst_ms = { [ENGINE_EFFECT_START] = 20000,
+		      [ENGINE_EFFECT_STOP] = MYSQL_STOP_MS,
+		      [ENGINE_EFFECT_CANCEL] = MYSQL_STOP_MS },
 	.ops = {
 		.judge = mysql_judge,
 		.open = mysql_open,

@@ -202,14 +202,19 @@ static void reset_slots(struct engine_run *run, size_t n)
 								   .eta_seconds = -1 };
 }
 
-int mysql_start(struct engine_run *run, const struct engine_task *tasks, size_t n,
-		const char *resume_state, struct sb_err *err)
+int mysql_start(TALLOC_CTX *ctx, struct engine_run *run, const struct engine_work *work,
+		const char **resume_state, struct sb_err *err)
 {
+	const struct engine_task *tasks = work->tasks;
+	size_t n = work->n_tasks;
 	char name[MYSQL_LOCK_NAME_LEN + 1];
 	bool busy, fenced;
 
-	(void)resume_state; /* a native statement leaves nothing to resume from */
-	BUG_ON(n == 0);
+	(void)ctx;
+	*resume_state = NULL; /* a native statement leaves nothing to resume from */
+	if (n == 0)
+		return sb_err(err, SB_EUNSUPPORTED,
+			      "This engine executes statements, and there is none.");
 	for (size_t i = 0; i < n; i++) {
 		mysql_lock_name(tasks[i].schema, tasks[i].table, name);
 		if (!holds(run, name))

@@ -79,8 +79,8 @@ void mysql_wait(struct engine_run *run, int64_t ms);
 /* The operations, for engine.c's table. */
 int mysql_open(TALLOC_CTX *ctx, const struct engine_request *request,
 	       struct engine_run **out, struct sb_err *err);
-int mysql_start(struct engine_run *run, const struct engine_task *tasks, size_t n,
-		const char *resume_state, struct sb_err *err);
+int mysql_start(TALLOC_CTX *ctx, struct engine_run *run, const struct engine_work *work,
+		const char **resume_state, struct sb_err *err);
 int mysql_poll(TALLOC_CTX *ctx, struct engine_run *run, struct engine_progress *progress,
 	       const char **resume_state, struct sb_err *err);
 int mysql_stop(struct engine_run *run, struct sb_err *err);

@@ -121,7 +121,7 @@ def test_extra_settings_are_laid_over(make):
                         ' password = "@TARGET_PASSWORD@"; }; }; }; };')
     settings = conf.parse(harness.config.read_text())
     assert settings["drivers"] == "2"
-    assert set(settings["databases"]) == {"shop", "depot"}
+    assert {"shop", "depot"} <= set(settings["databases"])
     depot = settings["databases"]["depot"]["environments"]["staging"]
     assert depot["socket"] == conf.quote(harness.env["SB_DB_SOCKET"])
 

@@ -23,6 +23,7 @@ from .api import Api, Reply
 from .stack import FAULT_FILE, STORAGE_DB, Stack
 
 STACK = places.ROOT / "tests" / "stack"
+DATABASE_TYPES = {**DATABASES, **FAKE_DATABASES}
 SETTLED = ("completed", "failed", "cancelled", "reverted")
 DEADLINE = 60
 
@@ -44,6 +45,7 @@ class Harness:
                                                       dir=places.scratch_dir()))
         self.dir.chmod(0o755)
         self.env, self._databases, self._log_marks = {}, set(), {}
+        self.fake = Fake(self)
 
     # ---- life -----------------------------------------------------------------------
 
@@ -170,13 +172,14 @@ class Harness:
     # ---- the API's main path ------------------------------------------------------------
 
     def post_plan(self, files, environment: str = "staging", *, database: str = "shop",
-                  namespace: str = "shop", api=None, **fields) -> Reply:
+                  namespace: str = "", api=None, **fields) -> Reply:
         """POST /api/plan, as it is answered. `files`: {"users.sql": "CREATE TABLE ..."}, or
         a list of statements whose file names do not matter."""
         if not isinstance(files, dict):
             files = {f"t{i}.sql": text for i, text in enumerate(files)}
-        body = {"database": database, "environment": environment, "type": "mysql",
-                "schema_files": {namespace: {"files": files}}, **fields}
+        body = {"database": database, "environment": environment,
+                "type": DATABASE_TYPES.get(database, "mysql"),
+                "schema_files": {namespace or database: {"files": files}}, **fields}
         return (api or self.api).post("/api/plan", body)
 
     def plan(self, files, environment: str = "staging", **fields) -> dict:
@@ -329,8 +332,9 @@ class Harness:
         self._disconnect_targets()
         for database in self.databases() - self._databases:
             self.sql(f"DROP DATABASE `{database.replace('`', '``')}`")
-        for environment in ("staging", "production"):
-            self._empty_schema(f"shop_{environment}")
+        for schema in SCHEMAS:
+            self._empty_schema(schema)
+        self.fake.clear()
 
     def _revive(self) -> None:
         """Every part runs, whatever a failed test did to it."""

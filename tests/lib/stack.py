@@ -27,7 +27,12 @@ BINARIES = ("schemabot.fcgi", "schemabot-scheduler", "schemabot-driver", "schema
 WORKERS = 2
 HEALTHY_SECONDS = 30
 STORAGE_DB = "schemabot"
-ENVIRONMENTS = ("staging", "production")  # schema of `shop` in each: shop_<environment>
+ENVIRONMENTS = ("staging", "production")
+# Databases of a stack and their types, each with a schema <database>_<environment>. Release
+# builds have no fake engine (engines/fake).
+DATABASES = {"shop": "mysql"}
+FAKE_DATABASES = {"fakeshop": "fake", "resident": "fake_resident"}
+SCHEMAS = tuple(f"{d}_{e}" for d in (*DATABASES, *FAKE_DATABASES) for e in ENVIRONMENTS)
 FAULT_FILE = "faults"  # rules for running processes (core/base/fault.h)
 PASSED_ON = ("SB_FAULT", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS")
 
@@ -77,7 +82,7 @@ class Stack:
             passed = {n: v for n, v in passed.items() if not n.startswith("SB_FAULT")}
         sanitizer = f"log_path={self.logs}/asan:exitcode=99"
         return {"ASAN_OPTIONS": sanitizer, "UBSAN_OPTIONS": sanitizer + ":print_stacktrace=1",
-                **passed, "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+                **passed, "SB_FAKE": str(self.dir / "fake"), "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
                 "LANG": "C.UTF-8", "HOME": str(self.dir), procs.MARKER: str(self.dir)}
 
     # ---- start ------------------------------------------------------------------------
@@ -128,7 +133,7 @@ class Stack:
                           f"end it with: tests/stack stop {shlex.quote(str(self.dir))}")
         _check_reachable(self.dir)
         self.dir.mkdir(mode=0o755, parents=True, exist_ok=True)
-        for name in ("logs", "run", "secrets", "nginx", "pids"):
+        for name in ("logs", "run", "secrets", "nginx", "pids", "fake"):
             (self.dir / name).mkdir(mode=0o755, exist_ok=True)
         for name in ("admin_password", "storage_password", "target_password", "write_token",
                      "read_token"):
@@ -164,8 +169,8 @@ class Stack:
         sql = ("CREATE USER IF NOT EXISTS 'admin'@'%'"
                f" IDENTIFIED BY '{state['admin_password']}';\n")
         sql += "GRANT ALL ON *.* TO 'admin'@'%' WITH GRANT OPTION;\n"
-        sql += "".join(f"CREATE DATABASE IF NOT EXISTS shop_{e} CHARACTER SET utf8mb4;\n"
-                       for e in ENVIRONMENTS)
+        sql += "".join(f"CREATE DATABASE IF NOT EXISTS {s} CHARACTER SET utf8mb4;\n"
+                       for s in SCHEMAS)
         sql += _grants(state["storage_password"], state["target_password"])
         if state["flavor"] == "mariadb":
             # Anonymous accounts would catch our users' local logins; root elsewhere has
@@ -179,6 +184,11 @@ class Stack:
 
     def _write_config(self) -> None:
         _write_private(self.config, self.config_text(self.dir / "run"))
+
+    def databases(self) -> dict:
+        """The configured databases and their types."""
+        return DATABASES if self.state["variant"] == "release" else \
+            {**DATABASES, **FAKE_DATABASES}
 
     def config_text(self, run_dir: Path) -> str:
         """This stack's configuration with the caller's extra settings laid over it."""
@@ -200,9 +210,12 @@ class Stack:
             "run_dir": conf.quote(str(run_dir)), "drivers": "4", "log_level": '"debug"',
             "storage": {**account("storage"), "database": conf.quote(STORAGE_DB)},
             "tokens": {"writer": token("write"), "reader": token("read")},
-            "databases": {"shop": {"type": '"mysql"', "environments": {
-                name: {**account("target"), "schemas": {"shop": conf.quote(f"shop_{name}")}}
-                for name in ENVIRONMENTS}}},
+            "databases": {
+                database: {"type": conf.quote(kind), "environments": {
+                    name: {**account("target"),
+                           "schemas": {database: conf.quote(f"{database}_{name}")}}
+                    for name in ENVIRONMENTS}}
+                for database, kind in self.databases().items()},
         }
         extra = state["extra_conf"]
         for name, value in (("DIR", str(self.dir)), ("DB_SOCKET", str(self.server.socket)),
@@ -372,7 +385,7 @@ def _grants(storage_password: str, target_password: str) -> str:
         line = line.replace("'schemabot_ddl'@'localhost'", "'sb_target'@'%'")
         line = line.replace("'schemabot'@'localhost'", "'sb_storage'@'%'")
         line = line.replace("REPLACE_ME", target_password if target else storage_password)
-        lines += [line.replace("`shop`", rf"`shop\_{e}`") for e in ENVIRONMENTS] \
+        lines += [line.replace("`shop`", "`" + s.replace("_", r"\_") + "`") for s in SCHEMAS] \
             if "`shop`" in line else [line]
     return "\n".join(lines) + "\n"
 

@@ -7,6 +7,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/db.h"
+#include "core/base/http_error.h"
 #include "core/base/id.h"
 #include "core/base/json.h"
 #include "core/model/model.h"
@@ -105,17 +106,154 @@ static void server_errors_are_classified(void **unused)
 	assert_int_equal(db_error_kind(99999), DB_ERR_OTHER);
 }
 
+/* Every row of errors.def, whichever list it is of. */
+struct foreign_error {
+	unsigned number;
+	int kind;
+	const char *name;
+};
+static const struct foreign_error db_rows[] = {
+#define DB_ERROR(number, kind, name) { number, kind, name },
+#include "core/base/errors.def"
+};
+static const struct foreign_error status_rows[] = {
+#define HTTP_ERROR(number, kind, name) { number, kind, name },
+#include "core/base/errors.def"
+};
+static const struct foreign_error curl_rows[] = {
+#define CURL_ERROR(number, kind, name) { number, kind, name },
+#include "core/base/errors.def"
+};
+
+static void listed_once(const struct foreign_error *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		assert_true(rows[i].name[0] != '\0');
+		if (i > 0)
+			assert_true(rows[i - 1].number < rows[i].number);
+	}
+}
+
 static void error_numbers_are_listed_once(void **unused)
 {
-	static const unsigned numbers[] = {
-#define DB_ERROR(number, kind, name) number,
-#include "core/base/db_errors.def"
-#undef DB_ERROR
-	};
+	(void)unused;
+	listed_once(db_rows, ARRAY_SIZE(db_rows));
+	listed_once(status_rows, ARRAY_SIZE(status_rows));
+	listed_once(curl_rows, ARRAY_SIZE(curl_rows));
+}
+
+/* A driver must be able to tell what it may do after every error of a target: what was
+ * lost under a change is looked at, a busy server is asked again, the rest is final. */
+static void every_server_error_has_its_class(void **unused)
+{
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(db_rows); i++) {
+		unsigned number = db_rows[i].number;
+		enum err_class read = err_class(db_target_code(number, false));
+		enum err_class write = err_class(db_target_code(number, true));
+
+		assert_int_equal(db_error_kind(number), db_rows[i].kind);
+		switch ((enum db_error_kind)db_rows[i].kind) {
+		case DB_ERR_LOST:
+			assert_int_equal(read, ERR_RETRYABLE);
+			assert_int_equal(write, ERR_UNCERTAIN);
+			break;
+		case DB_ERR_BUSY:
+		case DB_ERR_KILLED:
+		case DB_ERR_RESOURCE:
+		case DB_ERR_READONLY:
+			assert_int_equal(read, ERR_RETRYABLE);
+			assert_int_equal(write, ERR_RETRYABLE);
+			break;
+		case DB_ERR_DUPLICATE:
+		case DB_ERR_MISSING:
+		case DB_ERR_EXISTS:
+		case DB_ERR_DENIED:
+		case DB_ERR_SYNTAX:
+		case DB_ERR_NOT_SUPPORTED:
+		case DB_ERR_OTHER:
+			assert_int_equal(read, ERR_PERMANENT);
+			assert_int_equal(write, ERR_PERMANENT);
+			break;
+		case DB_ERR_NONE:
+			fail();
+		}
+	}
+}
+
+static void check_http_kind(enum http_error_kind kind, enum err_code read,
+			    enum err_code write)
+{
+	switch (kind) {
+	case HTTP_ERR_LOST:
+		assert_int_equal(err_class(read), ERR_RETRYABLE);
+		assert_int_equal(err_class(write), ERR_UNCERTAIN);
+		break;
+	case HTTP_ERR_BUSY:
+	case HTTP_ERR_UNREACHED:
+		assert_int_equal(err_class(read), ERR_RETRYABLE);
+		assert_int_equal(err_class(write), ERR_RETRYABLE);
+		break;
+	case HTTP_ERR_MISSING:
+		assert_int_equal(read, SB_ENOTFOUND);
+		assert_int_equal(write, SB_ENOTFOUND);
+		break;
+	case HTTP_ERR_DENIED:
+	case HTTP_ERR_CONFLICT:
+	case HTTP_ERR_INVALID:
+	case HTTP_ERR_OTHER:
+		assert_int_equal(err_class(read), ERR_PERMANENT);
+		assert_int_equal(err_class(write), ERR_PERMANENT);
+		break;
+	case HTTP_ERR_NONE:
+		assert_int_equal(read, SB_OK);
+		assert_int_equal(write, SB_OK);
+		break;
+	}
+}
+
+static void every_http_answer_has_its_class(void **unused)
+{
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(status_rows); i++)
+		assert_int_equal(http_status_kind((int)status_rows[i].number),
+				 status_rows[i].kind);
+	for (size_t i = 0; i < ARRAY_SIZE(curl_rows); i++)
+		assert_int_equal(http_curl_kind((int)curl_rows[i].number),
+				 curl_rows[i].kind);
+	for (int status = 0; status < 700; status++) {
+		enum http_error_kind kind = http_status_kind(status);
+
+		check_http_kind(kind, http_error_code(kind, false),
+				http_error_code(kind, true));
+		assert_int_equal(kind == HTTP_ERR_NONE, status >= 200 && status < 300);
+		if (status >= 500 && status < 600 && status != 501)
+			assert_true(kind == HTTP_ERR_BUSY || kind == HTTP_ERR_LOST);
+	}
+	for (int code = 0; code < 200; code++) {
+		enum http_error_kind kind = http_curl_kind(code);
+
+		check_http_kind(kind, http_error_code(kind, false),
+				http_error_code(kind, true));
+		assert_int_equal(kind == HTTP_ERR_NONE, code == 0);
+	}
+}
+
+static void an_http_failure_names_what_was_asked(void **unused)
+{
+	struct sb_err err;
 
 	(void)unused;
-	for (size_t i = 1; i < ARRAY_SIZE(numbers); i++)
-		assert_true(numbers[i - 1] < numbers[i]);
+	assert_int_equal(http_fail_status(&err, 503, true, "creating a branch"), -1);
+	assert_int_equal(err.code, SB_ERETRY);
+	assert_string_equal(err.msg,
+			    "creating a branch: HTTP status 503 (Service Unavailable).");
+	assert_int_equal(http_fail_curl(&err, 28, true, "creating a branch"), -1);
+	assert_int_equal(err.code, SB_EAMBIGUOUS);
+	assert_int_equal(http_fail_curl(&err, 28, false, "polling"), -1);
+	assert_int_equal(err.code, SB_ERETRY);
+	assert_int_equal(http_fail_status(&err, 599, false, "polling"), -1);
+	assert_string_equal(err.msg, "polling: HTTP status 599.");
 }
 
 struct body {
@@ -270,6 +408,9 @@ int main(void)
 		cmocka_unit_test(identifiers_and_literals_are_quoted),
 		cmocka_unit_test(server_errors_are_classified),
 		cmocka_unit_test(error_numbers_are_listed_once),
+		cmocka_unit_test(every_server_error_has_its_class),
+		cmocka_unit_test(every_http_answer_has_its_class),
+		cmocka_unit_test(an_http_failure_names_what_was_asked),
 		cmocka_unit_test(good_json_is_decoded),
 		cmocka_unit_test(bad_json_is_refused_with_its_field),
 		cmocka_unit_test(deep_json_is_refused),

@@ -208,20 +208,47 @@ static void engines_are_found(void **unused)
  */
 static void caps_and_operations_agree(void **unused)
 {
-	const struct engine *e = &mysql_engine;
+	static const struct engine *const engines[] = { &mysql_engine, &fake_engine,
+							&fake_resident_engine };
 
 	(void)unused;
-	assert_non_null(e->ops.judge);
-	assert_non_null(e->ops.open);
-	assert_non_null(e->ops.start);
-	assert_non_null(e->ops.poll);
-	assert_non_null(e->ops.fence);
-	assert_non_null(e->ops.close);
-	assert_int_equal(!(e->caps & ENGINE_CAP_STOP), !e->ops.stop);
-	assert_int_equal(!(e->caps & ENGINE_CAP_CANCEL), !e->ops.cancel);
-	assert_int_equal(!(e->caps & ENGINE_CAP_VOLUME), !e->ops.set_volume);
-	assert_int_equal(!(e->caps & ENGINE_CAP_DEFER_CUTOVER), !e->ops.cutover);
-	assert_int_equal(!(e->caps & ENGINE_CAP_REVERT), !e->ops.revert);
+	for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
+		const struct engine *e = engines[i];
+
+		assert_ptr_equal(engine_by_name(e->name), e);
+		assert_ptr_equal(engine_for_type(e->database_type), e);
+		assert_non_null(e->ops.judge);
+		assert_non_null(e->ops.open);
+		assert_non_null(e->ops.start);
+		assert_non_null(e->ops.poll);
+		assert_non_null(e->ops.fence);
+		assert_non_null(e->ops.close);
+		assert_int_equal(!(e->caps & ENGINE_CAP_STOP), !e->ops.stop);
+		assert_int_equal(!(e->caps & ENGINE_CAP_CANCEL), !e->ops.cancel);
+		assert_int_equal(!(e->caps & ENGINE_CAP_VOLUME), !e->ops.set_volume);
+		assert_int_equal(!(e->caps & ENGINE_CAP_DEFER_CUTOVER), !e->ops.cutover);
+		assert_int_equal(!(e->caps & ENGINE_CAP_REVERT), !e->ops.revert);
+		assert_int_equal(!(e->caps & ENGINE_CAP_REVERT), !e->ops.skip_revert);
+		/* Work that outlives its driver can be found again. */
+		assert_int_equal(!(e->caps & ENGINE_CAP_RESIDENT), e->ops.attach != NULL);
+		assert_int_equal(e->needs_resume_state, e->ops.prepare != NULL);
+		assert_true(e->worst_ms[ENGINE_EFFECT_START] > 0);
+		assert_true(!e->ops.cutover || e->worst_ms[ENGINE_EFFECT_CUTOVER] > 0);
+		assert_true(!e->ops.cancel || e->worst_ms[ENGINE_EFFECT_CANCEL] > 0);
+		assert_true(!e->ops.revert || e->worst_ms[ENGINE_EFFECT_REVERT] > 0);
+	}
+}
+
+static void task_states_have_one_name_each(void **unused)
+{
+	(void)unused;
+#define X(name, text)                                                          \
+	assert_string_equal(engine_task_state_name(ENGINE_TASK_##name), text); \
+	assert_int_equal(engine_task_state_parse(text), ENGINE_TASK_##name);
+	ENGINE_TASK_STATES(X)
+#undef X
+	assert_int_equal(engine_task_state_parse("in_progress_whatever"),
+			 ENGINE_TASK_UNKNOWN);
 }
 
 #define APPLY "apply-00112233445566778899aabbccddeeff"
@@ -344,6 +371,7 @@ int main(void)
 		cmocka_unit_test(lock_names_tell_tables_apart),
 		cmocka_unit_test(engines_are_found),
 		cmocka_unit_test(caps_and_operations_agree),
+		cmocka_unit_test(task_states_have_one_name_each),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
