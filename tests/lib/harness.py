@@ -20,7 +20,8 @@ import pymysql.cursors
 
 from . import places, procs
 from .api import Api, Reply
-from .stack import FAULT_FILE, STORAGE_DB, Stack
+from .fake import Fake
+from .stack import DATABASES, FAKE_DATABASES, FAULT_FILE, SCHEMAS, STORAGE_DB, Stack
 
 STACK = places.ROOT / "tests" / "stack"
 DATABASE_TYPES = {**DATABASES, **FAKE_DATABASES}
