@@ -52,17 +52,21 @@ static int hold_all(struct db *db, const struct lease *lease, struct sb_err *err
 {
 	TALLOC_CTX *tmp = mem_ctx(db, "hold_all");
 	struct number *ids, locked;
+	bool held = false;
 	size_t n;
 	int rc = db_all(tmp, db, LEASE_SIBLINGS, BIND(lease->apply_row), number_column, 1,
 			sizeof(*ids), &ids, &n, err);
 
-	for (size_t i = 0; rc >= 0 && i < n; i++)
-		rc = (uint64_t)ids[i].n == lease->operation
-			     ? hold(db, lease, err)
-			     : db_one(tmp, db, LEASE_LOCK, BIND(ids[i].n), number_column,
-				      1, &locked, err);
+	for (size_t i = 0; rc >= 0 && i < n; i++) {
+		bool own = (uint64_t)ids[i].n == lease->operation;
+
+		held |= own;
+		rc = own ? hold(db, lease, err)
+			 : db_one(tmp, db, LEASE_LOCK, BIND(ids[i].n), number_column, 1,
+				  &locked, err);
+	}
 	talloc_free(tmp);
-	return rc;
+	return rc < 0 || held ? rc : lost(lease, err);
 }
 
 int lease_tx_begin(struct db *db, const struct lease *lease, struct lease_tx *tx,

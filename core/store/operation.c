@@ -73,14 +73,15 @@ struct number {
 };
 static const struct db_col number_column[] = { COL(I64, struct number, n) };
 
-/* What this claim costs: an attempt for a retry, and one for each death beyond the free.
- */
+/* What this claim costs: an attempt for a retry, or for a death beyond the free; a claim
+ * never costs two. */
 static void count_claim(struct due *due, struct claim *out)
 {
 	out->predecessor_died = due->lease_owner != NULL;
-	if (out->predecessor_died && ++due->deaths > DEATHS_FREE)
-		due->attempt++;
-	if (state_class(due->state) == CLASS_RETRYABLE)
+	if (out->predecessor_died)
+		due->deaths++;
+	if (state_class(due->state) == CLASS_RETRYABLE ||
+	    (out->predecessor_died && due->deaths > DEATHS_FREE))
 		due->attempt++;
 	out->attempt = due->attempt;
 	out->state = due->state;

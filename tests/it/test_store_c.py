@@ -27,7 +27,8 @@ def test_program(stack, program):
     planned = int(re.search(r"^1\.\.(\d+)", done.stdout, re.MULTILINE)[1])
     results = RESULT.findall(done.stdout)
     failed = [name for verdict, name in results if verdict != "ok"]
-    report = "\n".join(line for line in done.stdout.splitlines() if not line.startswith("ok "))
+    report = "\n".join([line for line in done.stdout.splitlines()
+                        if not line.startswith("ok ")][-40:])
     errors = done.stderr.split("Shadow bytes")[0][-4000:]
     assert not failed and done.returncode == 0 and len(results) == planned, \
         f"{program}: {len(failed)} of {planned} failed: {failed}\n{report}\n{errors}"

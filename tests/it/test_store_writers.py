@@ -181,3 +181,22 @@ def test_owned_functions_do_not_begin_or_end_transactions():
         if owned(parameters) and not name.startswith("lease_tx_"):
             assert not re.search(r"\b(db_begin|db_commit|db_rollback|lease_tx_commit)\(", body), \
                 f"{name}() ends its caller's transaction"
+
+
+def test_lists_of_states_agree_with_state_def():
+    """Every list of states in SQL is made of whole classes of state.def."""
+    text = (places.ROOT / "core/model/state.def").read_text(encoding="utf-8")
+    states = dict(re.findall(r'^STATE\(\w+,\s*"(\w+)",\s*(\w+),', text, re.MULTILINE))
+    classes = {c: {s for s in states if states[s] == c} for c in set(states.values())}
+    # The one list that cuts through a class: what the API calls failures.
+    exceptions = [{"failed", "failed_retryable"}]
+    texts = [*statements().values(),
+             *(p.read_text(encoding="utf-8") for p in (places.ROOT / "sql/storage").glob("*.sql"))]
+    lists = [set(re.findall(r"'(\w+)'", found)) for sql in texts
+             for found in re.findall(r"(?:state|`state`)`?\s+(?:NOT\s+)?IN\s*\(([^)]*)\)", sql,
+                                     re.IGNORECASE)]
+    assert len(lists) > 5
+    for names in lists:
+        assert names <= set(states), f"no such state: {names - set(states)}"
+        whole = set().union(*(c for c in classes.values() if c <= names))
+        assert names == whole or names in exceptions, f"{sorted(names)} cuts through a class"

@@ -5,6 +5,7 @@
  * `--list` prints the names in the matrix; test_store_writers.py compares them with the
  * headers, so that a new writer cannot be left out.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,10 +167,19 @@ static const struct checker {
 /* ---- scenes --------------------------------------------------------------------------
  */
 
+/* The apply has another operation too: then a lease transaction locks that one as well.
+ */
+static bool has_sibling;
+
 static struct scene set_scene(void)
 {
 	struct scene s = { .made = store_make(2) };
 	struct sb_err err = { 0 };
+
+	if (has_sibling)
+		store_sql("INSERT INTO apply_operations (apply_row, deployment, target,"
+			  " state, claim_after) VALUES (%llu, 'e', 't', 'pending', NULL)",
+			  (unsigned long long)s.made.apply_row);
 
 	store_request(&s.made, "volume");
 	store_sql("UPDATE apply_operations SET deaths = 2, engine_state = '{}'");
@@ -232,7 +242,9 @@ static void nobody_claims_meanwhile(void **state)
 	struct lease_tx tx;
 	char *before;
 
-	store_sql("UPDATE apply_operations SET claim_after = NOW(6) - INTERVAL 1 SECOND");
+	store_sql("UPDATE apply_operations SET claim_after = NOW(6) - INTERVAL 1 SECOND"
+		  " WHERE id = %llu",
+		  (unsigned long long)s.made.operation);
 	assert_int_equal(lease_tx_begin(store.db, &s.lease, &tx, &err), 0);
 	before = store_snapshot();
 	if (w->call != call_lease_tx_commit && w->call(&s, &tx, &err) < 0)
@@ -295,7 +307,8 @@ static void a_checker_knows_its_owner(void **state)
 	store_assert_unchanged(before);
 
 	/* A row that is gone is not ours either. */
-	store_sql("DELETE FROM apply_operations");
+	store_sql("DELETE FROM apply_operations WHERE id = %llu",
+		  (unsigned long long)s.made.operation);
 	before = store_snapshot();
 	assert_int_equal(c->call(&s, &err), -1);
 	assert_int_equal(err.code, SB_ELEASE);
@@ -434,7 +447,20 @@ static int list(void)
 	return 0;
 }
 
-/* One test for each pair of a function and what is asked of it. */
+static int alone(void **state)
+{
+	has_sibling = false;
+	return store_empty(state);
+}
+
+static int beside_another(void **state)
+{
+	has_sibling = true;
+	return store_empty(state);
+}
+
+/* A test for each pair of a function and what is asked of it, in an apply with one
+ * operation and in one with two. */
 static struct CMUnitTest *add(struct CMUnitTest *at, const char *name,
 			      CMUnitTestFunction test, const char *of,
 			      const void *subject)
@@ -444,11 +470,14 @@ static struct CMUnitTest *add(struct CMUnitTest *at, const char *name,
 		void *out;
 	} u = { .in = subject };
 
-	*at = (struct CMUnitTest){ .name = mem_printf(NULL, "%s: %s", name, of),
-				   .test_func = test,
-				   .setup_func = store_empty,
-				   .initial_state = u.out };
-	return at + 1;
+	for (int n = 1; n <= 2; n++)
+		*at++ = (struct CMUnitTest){
+			.name = mem_printf(NULL, "%s (of %d): %s", name, n, of),
+			.test_func = test,
+			.setup_func = n == 1 ? alone : beside_another,
+			.initial_state = u.out,
+		};
+	return at;
 }
 
 int main(int argc, char **argv)
@@ -469,16 +498,17 @@ int main(int argc, char **argv)
 		  { "does not guess", a_checker_does_not_guess },
 	  };
 	static const struct CMUnitTest singles[] = {
-		cmocka_unit_test_setup(writing_the_same_twice_is_fine, store_empty),
-		cmocka_unit_test_setup(the_time_left_is_the_databases, store_empty),
-		cmocka_unit_test_setup(a_heartbeat_leaves_a_row_at_rest, store_empty),
-		cmocka_unit_test_setup(a_late_reclaim_changes_nothing, store_empty),
+		cmocka_unit_test_setup(writing_the_same_twice_is_fine, alone),
+		cmocka_unit_test_setup(the_time_left_is_the_databases, alone),
+		cmocka_unit_test_setup(a_heartbeat_leaves_a_row_at_rest, alone),
+		cmocka_unit_test_setup(a_late_reclaim_changes_nothing, alone),
 		cmocka_unit_test_setup(tasks_of_another_operation_are_out_of_reach,
-				       store_empty),
+				       alone),
 	};
-	static struct CMUnitTest tests[ARRAY_SIZE(of_writers) * ARRAY_SIZE(tx_writers) +
-				       ARRAY_SIZE(of_checkers) * ARRAY_SIZE(checkers) +
-				       ARRAY_SIZE(singles)];
+	static struct CMUnitTest
+		tests[2 * ARRAY_SIZE(of_writers) * ARRAY_SIZE(tx_writers) +
+		      2 * ARRAY_SIZE(of_checkers) * ARRAY_SIZE(checkers) +
+		      ARRAY_SIZE(singles)];
 	struct CMUnitTest *at = tests;
 
 	if (argc > 1 && strcmp(argv[1], "--list") == 0)
@@ -491,6 +521,7 @@ int main(int argc, char **argv)
 		for (size_t c = 0; c < ARRAY_SIZE(checkers); c++)
 			at = add(at, checkers[c].name, of_checkers[t].test,
 				 of_checkers[t].name, &checkers[c]);
+	assert(at + ARRAY_SIZE(singles) == tests + ARRAY_SIZE(tests));
 	memcpy(at, singles, sizeof(singles));
 	return cmocka_run_group_tests_name("writers", tests, store_start, store_stop);
 }
