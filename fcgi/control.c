@@ -1,5 +1,6 @@
 /*
- * control.c - POST /api/stop, start, cancel, cutover and volume.
+ * control.c - POST /api/stop, start, cancel, cutover, volume, release, revert,
+ * skip-revert.
  *
  * A request is recorded, with the rules of core/store deciding whether the state allows
  * it, and the scheduler is woken; whoever drives the apply obeys it. "Accepted" therefore
@@ -116,7 +117,8 @@ static int reply_control(enum control control, const struct apply *apply, int vo
 		js_int(o, "stopped_count", result->tasks_open);
 	if (control == CONTROL_START)
 		js_int(o, "started_count", result->tasks_open);
-	if (control != CONTROL_CUTOVER && control != CONTROL_VOLUME)
+	if (control == CONTROL_STOP || control == CONTROL_CANCEL ||
+	    control == CONTROL_START)
 		js_int(o, "skipped_count", result->tasks_settled);
 	if (control == CONTROL_VOLUME) {
 		js_int(o, "previous_volume", result->previous_volume);
@@ -162,6 +164,9 @@ HANDLER(control_stop, CONTROL_STOP)
 HANDLER(control_start, CONTROL_START)
 HANDLER(control_cancel, CONTROL_CANCEL)
 HANDLER(control_cutover, CONTROL_CUTOVER)
+HANDLER(control_release, CONTROL_RELEASE)
+HANDLER(control_revert, CONTROL_REVERT)
+HANDLER(control_skip_revert, CONTROL_SKIP_REVERT)
 
 int control_volume(struct app *app, const struct request *req, struct reply *reply,
 		   struct sb_err *err)

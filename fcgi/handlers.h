@@ -32,6 +32,9 @@
 	X(control_cancel)       \
 	X(control_cutover)      \
 	X(control_volume)       \
+	X(control_release)      \
+	X(control_revert)       \
+	X(control_skip_revert)  \
 	/* locks.c */           \
 	X(lock_acquire_post)    \
 	X(lock_release_delete)  \

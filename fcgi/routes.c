@@ -63,6 +63,12 @@ const struct route routes[] = {
 	  &control_input_spec, NULL, "Control", "Let an apply that waits for it swap its tables."),
 	R(POST, "/api/volume", WRITE, control_volume,
 	  &volume_input_spec, NULL, "Volume", "How hard an apply works, 1 to 11."),
+	R(POST, "/api/release", WRITE, control_release,
+	  &control_input_spec, NULL, "Control", "Let a rollout that paused at a failure go on."),
+	R(POST, "/api/revert", WRITE, control_revert,
+	  &control_input_spec, NULL, "Control", "Undo a change during its revert window."),
+	R(POST, "/api/skip-revert", WRITE, control_skip_revert,
+	  &control_input_spec, NULL, "Control", "Keep a change: end its revert window."),
 
 	R(POST, "/api/locks/acquire", WRITE, lock_acquire_post,
 	  &lock_acquire_input_spec, NULL, "LockReply", "Reserve a database for an owner."),

@@ -210,7 +210,7 @@ static enum step hand_back(struct drive *d)
 	log_info("drive.hand_back", "asked to end");
 	/* What a dead driver left running is not ours to end: the successor waits for it
 	 * too. */
-	if (ours && drive_halt(d, &err) < 0)
+	if (ours && drive_halt(d, false, &err) < 0)
 		return drive_step_of(d, &err, "halting the engine");
 	drive_close_engine(d);
 	FAULT("drive.hand_back.halted");

@@ -71,9 +71,10 @@ bool drive_left_running(const struct drive *d);
 int drive_quiesce(struct drive *d, struct sb_err *err) MUST_CHECK;
 enum step drive_begin(struct drive *d);	  /* nothing started: what is next? */
 enum step drive_observe(struct drive *d); /* something started: how far is it? */
-/* Halt the engine, or what a dead driver left running, and write what was finished. 0, or
- * -1 when the target may still be at work. */
-int drive_halt(struct drive *d, struct sb_err *err) MUST_CHECK;
+/* Halt the engine, or what a dead driver left running, and write what was finished; with
+ * `cancel`, remove what the engine made. 0, or -1 when the target may still be at work.
+ */
+int drive_halt(struct drive *d, bool cancel, struct sb_err *err) MUST_CHECK;
 void drive_close_engine(struct drive *d);
 /* The target could not be opened or read: record a retry or a failure by its class. */
 enum step drive_target_failed(struct drive *d, const struct sb_err *why);
@@ -82,6 +83,10 @@ enum step drive_target_failed(struct drive *d, const struct sb_err *why);
 enum step drive_obey(struct drive *d);
 /* A start request on a stopped operation, before anything else. */
 enum step drive_restart(struct drive *d);
+/* The target did not take the work, and an operator's start waits for that: true, *step,
+ * and the operation is stopped again with the reason. False when it is not so: then it is
+ * a failure like any other. */
+bool drive_start_failed(struct drive *d, const struct sb_err *why, enum step *step);
 
 /* ---- replan.c --------------------------------------------------------------------- */
 /* What is left of each open task, from the live schema: needed[i] is 1 (its statement is
@@ -94,10 +99,6 @@ int drive_replan(TALLOC_CTX *ctx, struct drive *d, struct replan *out,
 		 struct sb_err *err) MUST_CHECK;
 
 /* ---- settle.c: writing outcomes --------------------------------------------------- */
-/* Inside a lease transaction: end the pending requests the way that a state at rest
- * (settled or stopped) demands. */
-int settle_requests(struct drive *d, struct lease_tx *tx, enum state state,
-		    struct sb_err *err) MUST_CHECK;
 /* Project, end requests when the operation comes to rest, commit. */
 int settle_commit(struct drive *d, struct lease_tx *tx, const struct projection *p,
 		  enum state *state, struct sb_err *err) MUST_CHECK;

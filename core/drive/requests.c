@@ -1,8 +1,14 @@
 /*
- * requests.c - obeying operators: stop, cancel, start, volume, cutover (SEMANTICS D).
+ * requests.c - obeying operators (SEMANTICS D): stop, cancel, start, cutover, volume,
+ * release, revert, skip_revert.
  *
  * Asked at every step. Stop and cancel come first and are looked at again right before
- * the engine is called. A request ends in the transaction of its effect.
+ * the engine is called; while one of them waits, no other request is obeyed. A request
+ * ends in the transaction of its effect; what the engine says about its work outranks
+ * what was asked.
+ *
+ * Must never: record that something was stopped before the engine said that it has
+ * halted, or call an engine for what a pending stop or cancel forbids.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,71 +17,178 @@
 #include "core/base/json.h"
 #include "core/base/log.h"
 #include "core/drive/drive_internal.h"
+#include "core/model/control_rules.h"
+
+/* ---- ending requests -----------------------------------------------------------------
+ */
+
+/* This operation has obeyed, or (failure) nobody can. */
+static enum step answer(struct drive *d, const struct control_request *r,
+			const char *failure)
+{
+	struct lease_tx tx;
+	struct sb_err err;
+
+	if (lease_tx_begin(d->db, &d->lease, &tx, &err) < 0)
+		return drive_step_of(d, &err, "ending a request");
+	if ((failure ? control_finish(&tx, r, failure, &err)
+		     : control_serve(&tx, r, &err)) < 0) {
+		lease_tx_rollback(&tx);
+		return drive_step_of(d, &err, "ending a request");
+	}
+	if (lease_tx_commit(&tx, &err) < 0)
+		return drive_step_of(d, &err, "ending a request");
+	d->op.served_request = r->id;
+	if (failure)
+		log_warn("drive.request_failed", "%s: %s", control_name(r->operation),
+			 failure);
+	return STEP_CONTINUE;
+}
+
+/* Nothing to do for an operation at rest: end what cannot take effect (and `r`, when
+ * given, as failed), and give it back. Due again at once when something was asked
+ * meanwhile. */
+static enum step rest(struct drive *d, const struct control_request *r,
+		      const char *failure)
+{
+	struct lease_tx tx;
+	struct sb_err err;
+
+	if (lease_tx_begin(d->db, &d->lease, &tx, &err) < 0)
+		return drive_step_of(d, &err, "ending requests");
+	if ((r && control_finish(&tx, r, failure, &err) < 0) ||
+	    operation_hand_back(&tx, 0, &err) < 0 || control_settle(&tx, &err) < 0) {
+		lease_tx_rollback(&tx);
+		return drive_step_of(d, &err, "ending requests");
+	}
+	FAULT("drive.rest.before_commit");
+	if (lease_tx_commit(&tx, &err) < 0)
+		return drive_step_of(d, &err, "ending requests");
+	return STEP_SETTLED;
+}
+
+/* ---- stop, cancel --------------------------------------------------------------------
+ */
+
+/* The engine did not halt. */
+static enum step not_halted(struct drive *d, const struct control_request *r,
+			    const struct sb_err *why)
+{
+	switch (err_class(why->code)) {
+	case ERR_PERMANENT:
+		return answer(d, r, why->msg); /* it cannot, and works on */
+	case ERR_RETRYABLE:
+		/* Not known to be halted: the request waits for the next attempt. */
+		return drive_target_failed(d, why);
+	case ERR_UNCERTAIN:
+	case ERR_LEASE:
+		break;
+	}
+	return drive_step_of(d, why, "halting the engine");
+}
 
 /* Halt whatever runs, then move every open task; completion that could not be stopped
  * wins. */
-static enum step halt_and_move(struct drive *d, const struct control_request *r,
-			       enum state_event event)
+static enum step halt_and_move(struct drive *d, const struct control_request *r)
 {
+	bool cancel = r->operation == CONTROL_CANCEL;
 	struct sb_err err;
 	char *message;
 
 	log_info("drive.obey", "%s requested by %s", control_name(r->operation),
 		 r->requested_by);
-	if (drive_halt(d, &err) < 0) {
-		/* Not known to be halted: the request stays pending for the next attempt.
-		 */
-		if (err_class(err.code) == ERR_RETRYABLE)
-			return drive_target_failed(d, &err);
-		return drive_step_of(d, &err, "halting the engine");
-	}
+	if (drive_halt(d, cancel, &err) < 0)
+		return not_halted(d, r, &err);
 	drive_close_engine(d);
 	FAULT("drive.obey.halted");
 	if (state_is_settled(d->op.state))
 		return STEP_SETTLED; /* completed before it could be halted */
-	message = mem_printf(d->loaded, "%s by %s",
-			     event == EVENT_STOP ? "Stopped" : "Cancelled",
+	message = mem_printf(d->loaded, "%s by %s", cancel ? "Cancelled" : "Stopped",
 			     r->requested_by);
-	if (settle_all(d, event, message, &err) < 0)
+	if (settle_all(d, cancel ? EVENT_CANCEL : EVENT_STOP, message, &err) < 0)
 		return drive_step_of(d, &err, "recording the request's effect");
 	/* Stopped, cancelled, or completed all the same: the requests ended with it. */
 	return STEP_SETTLED;
 }
 
-/* Nothing to do for an operation at rest: end what cannot take effect, give it back. */
-static enum step rest(struct drive *d)
+static enum step obey_halt(struct drive *d, const struct control_request *r)
+{
+	if (d->op.state == STATE_STOPPED && r->operation == CONTROL_STOP)
+		return rest(d, NULL, NULL);
+	if (control_in_revert_phase(d->op.state))
+		return STEP_CONTINUE; /* made already; a sibling may still obey */
+	return halt_and_move(d, r);
+}
+
+/* ---- cutover -------------------------------------------------------------------------
+ */
+
+static bool any_halt(const struct control_request *r, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (r[i].operation == CONTROL_STOP || r[i].operation == CONTROL_CANCEL)
+			return true;
+	return false;
+}
+
+/*
+ * The one step that nothing undoes. It is sent while the operation's row is locked, so
+ * that a stop is either seen here or was requested after it. 1 = sent, 0 = withheld, -1.
+ */
+static int send_cutover(struct drive *d, struct lease_tx *tx,
+			const struct control_request *r, struct sb_err *err)
+{
+	TALLOC_CTX *tmp = mem_ctx(d->ctx, "cutover");
+	struct control_request *requests;
+	size_t n;
+	int rc = control_pending(tmp, tx->db, &d->lease, &requests, &n, err);
+
+	if (rc == 0 && !any_halt(requests, n)) {
+		FAULT("drive.cutover.before");
+		rc = d->engine->ops.cutover(d->run, err) < 0 ? -1 : 1;
+		FAULT("drive.cutover.sent");
+		if (rc == 1 && control_serve(tx, r, err) < 0)
+			rc = -1;
+	}
+	talloc_free(tmp);
+	return rc;
+}
+
+static enum step obey_cutover(struct drive *d, const struct control_request *r)
 {
 	struct lease_tx tx;
 	struct sb_err err;
+	int rc;
 
+	if (d->op.state != STATE_WAITING_FOR_CUTOVER || d->n_active == 0 ||
+	    !d->engine->ops.cutover)
+		return STEP_CONTINUE; /* not at the gate: it waits */
+	FAULT("drive.cutover.chosen");
 	if (lease_tx_begin(d->db, &d->lease, &tx, &err) < 0)
-		return drive_step_of(d, &err, "ending requests");
-	if (settle_requests(d, &tx, d->op.state, &err) < 0 ||
-	    operation_hand_back(&tx, 0, &err) < 0) {
-		lease_tx_rollback(&tx);
-		return drive_step_of(d, &err, "ending requests");
+		return drive_step_of(d, &err, "cutting over");
+	rc = send_cutover(d, &tx, r, &err);
+	if (rc > 0) {
+		if (lease_tx_commit(&tx, &err) < 0)
+			return drive_step_of(d, &err, "cutting over");
+		log_info("drive.cutover", "requested by %s", r->requested_by);
+		d->op.served_request = r->id;
+		return STEP_CONTINUE;
 	}
-	if (lease_tx_commit(&tx, &err) < 0)
-		return drive_step_of(d, &err, "ending requests");
-	return STEP_SETTLED;
+	lease_tx_rollback(&tx);
+	if (rc == 0)
+		return STEP_CONTINUE; /* the next step obeys the stop */
+	/* Not known to have been refused: the next look tells, and may send it again. */
+	if (err_class(err.code) == ERR_UNCERTAIN && !db_is_lost(d->db)) {
+		log_err(LOG_WARN, "drive.cutover_unknown", &err, "asking the engine");
+		return STEP_CONTINUE;
+	}
+	if (err_class(err.code) == ERR_LEASE || db_is_lost(d->db))
+		return drive_step_of(d, &err, "cutting over");
+	return answer(d, r, err.msg); /* and it keeps waiting */
 }
 
-static enum step finish_one(struct drive *d, const struct control_request *r,
-			    const char *failure)
-{
-	struct lease_tx tx;
-	struct sb_err err;
-
-	if (lease_tx_begin(d->db, &d->lease, &tx, &err) < 0)
-		return drive_step_of(d, &err, "ending a request");
-	if (control_finish(&tx, r, failure, &err) < 0) {
-		lease_tx_rollback(&tx);
-		return drive_step_of(d, &err, "ending a request");
-	}
-	if (lease_tx_commit(&tx, &err) < 0)
-		return drive_step_of(d, &err, "ending a request");
-	return STEP_CONTINUE;
-}
+/* ---- the other forward requests ------------------------------------------------------
+ */
 
 static int requested_volume(TALLOC_CTX *tmp, const struct control_request *r)
 {
@@ -88,28 +201,87 @@ static int requested_volume(TALLOC_CTX *tmp, const struct control_request *r)
 	return json_object_get_int(volume);
 }
 
+static enum step obey_volume(TALLOC_CTX *tmp, struct drive *d,
+			     const struct control_request *r)
+{
+	struct sb_err err;
+
+	d->volume = requested_volume(tmp, r);
+	if (d->n_active == 0 && drive_left_running(d))
+		return STEP_CONTINUE; /* until the work is found again */
+	if (d->n_active > 0 && d->engine->ops.set_volume &&
+	    d->engine->ops.set_volume(d->run, d->volume, &err) < 0)
+		return answer(d, r, err.msg);
+	return answer(d, r, NULL); /* otherwise the next start works at it */
+}
+
+static enum step obey_release(struct drive *d, const struct control_request *r)
+{
+	struct projection p = { .forced = -1, .message = "Released" };
+	struct lease_tx tx;
+	struct sb_err err;
+	enum state state;
+
+	if (lease_tx_begin(d->db, &d->lease, &tx, &err) < 0)
+		return drive_step_of(d, &err, "releasing");
+	if (control_set_released(&tx, &err) < 0 ||
+	    control_finish(&tx, r, NULL, &err) < 0) {
+		lease_tx_rollback(&tx);
+		return drive_step_of(d, &err, "releasing");
+	}
+	if (settle_commit(d, &tx, &p, &state, &err) < 0)
+		return drive_step_of(d, &err, "releasing");
+	return STEP_CONTINUE;
+}
+
+/* revert and skip_revert: accepted completes, refused fails, anything else waits. */
+static enum step obey_revert(struct drive *d, const struct control_request *r)
+{
+	int (*call)(struct engine_run *, struct sb_err *) =
+		r->operation == CONTROL_REVERT ? d->engine->ops.revert
+					       : d->engine->ops.skip_revert;
+	struct sb_err err;
+
+	if (!call)
+		return answer(d, r, "The engine of this apply cannot do that.");
+	if (d->op.state != STATE_REVERT_WINDOW || d->n_active == 0)
+		return STEP_CONTINUE;
+	FAULT("drive.revert.before");
+	if (call(d->run, &err) == 0)
+		return answer(d, r, NULL);
+	switch (err_class(err.code)) {
+	case ERR_PERMANENT:
+		return answer(d, r, err.msg);
+	case ERR_RETRYABLE:
+	case ERR_UNCERTAIN:
+		log_err(LOG_WARN, "drive.revert", &err, "%s waits",
+			control_name(r->operation));
+		return STEP_CONTINUE;
+	case ERR_LEASE:
+		break;
+	}
+	return drive_step_of(d, &err, "reverting");
+}
+
 /* Requests that change how the work goes on, not whether. */
 static enum step obey_forward(TALLOC_CTX *tmp, struct drive *d,
 			      const struct control_request *r)
 {
-	struct sb_err err;
-
+	if (r->id <= d->op.served_request)
+		return STEP_CONTINUE; /* a sibling has not obeyed yet */
 	switch (r->operation) {
 	case CONTROL_VOLUME:
-		d->volume = requested_volume(tmp, r);
-		if (d->run && d->engine->ops.set_volume &&
-		    d->engine->ops.set_volume(d->run, d->volume, &err) < 0)
-			return finish_one(d, r, err.msg);
-		return finish_one(d, r, NULL);
+		return obey_volume(tmp, d, r);
 	case CONTROL_CUTOVER:
-		if (!d->n_active || !d->engine->ops.cutover)
-			return STEP_CONTINUE; /* not at the gate yet: it stays pending */
-		if (d->engine->ops.cutover(d->run, &err) < 0)
-			return finish_one(d, r, err.msg);
-		return finish_one(d, r, NULL);
+		return obey_cutover(d, r);
+	case CONTROL_RELEASE:
+		return obey_release(d, r);
+	case CONTROL_REVERT:
+	case CONTROL_SKIP_REVERT:
+		return obey_revert(d, r);
 	case CONTROL_START:
-		/* Completed when the engine has accepted work again (SEMANTICS D.2). */
-		return d->n_active ? finish_one(d, r, NULL) : STEP_CONTINUE;
+		/* Ends when the engine has accepted work again (SEMANTICS D.2). */
+		return d->n_active > 0 ? answer(d, r, NULL) : STEP_CONTINUE;
 	case CONTROL_STOP:
 	case CONTROL_CANCEL:
 	case CONTROL_COUNT:
@@ -124,61 +296,63 @@ enum step drive_obey(struct drive *d)
 	struct control_request *requests;
 	enum step step = STEP_CONTINUE;
 	struct sb_err err;
+	bool halt;
 	size_t n;
 
 	if (control_pending(tmp, d->db, &d->lease, &requests, &n, &err) < 0) {
 		step = drive_step_of(d, &err, "reading requests");
 		goto out;
 	}
+	halt = any_halt(requests, n);
 	for (size_t i = 0; i < n && step == STEP_CONTINUE; i++) {
-		switch (requests[i].operation) {
-		case CONTROL_CANCEL:
-			step = halt_and_move(d, &requests[i], EVENT_CANCEL);
-			break;
-		case CONTROL_STOP:
-			step = d->op.state == STATE_STOPPED
-				       ? rest(d)
-				       : halt_and_move(d, &requests[i], EVENT_STOP);
-			break;
-		case CONTROL_START:
-		case CONTROL_CUTOVER:
-		case CONTROL_VOLUME:
-		case CONTROL_COUNT:
-			step = obey_forward(tmp, d, &requests[i]);
-			break;
-		}
+		const struct control_request *r = &requests[i];
+
+		if (r->operation == CONTROL_STOP || r->operation == CONTROL_CANCEL)
+			step = obey_halt(d, r);
+		else if (!halt)
+			step = obey_forward(tmp, d, r);
 	}
 out:
 	talloc_free(tmp);
 	return step;
 }
 
-/* The start request among the pending, or NULL. */
-static const struct control_request *find_start(const struct control_request *r, size_t n)
+/* ---- start ---------------------------------------------------------------------------
+ */
+
+/* The start request that this operation has to obey: 1 and *out (of tmp), 0, -1. */
+static int find_start(TALLOC_CTX *tmp, struct drive *d, struct control_request *out,
+		      struct sb_err *err)
 {
+	struct control_request *requests;
+	size_t n;
+
+	if (control_pending(tmp, d->db, &d->lease, &requests, &n, err) < 0)
+		return -1;
 	for (size_t i = 0; i < n; i++)
-		if (r[i].operation == CONTROL_START)
-			return &r[i];
-	return NULL;
+		if (requests[i].operation == CONTROL_START &&
+		    requests[i].id > d->op.served_request) {
+			*out = requests[i];
+			return 1;
+		}
+	return 0;
 }
 
 enum step drive_restart(struct drive *d)
 {
 	TALLOC_CTX *tmp = mem_ctx(d->ctx, "restart");
-	struct control_request *requests;
-	const struct control_request *start;
+	struct control_request start;
 	enum step step = STEP_CONTINUE;
 	struct sb_err err;
-	size_t n;
+	int rc = find_start(tmp, d, &start, &err);
 
-	if (control_pending(tmp, d->db, &d->lease, &requests, &n, &err) < 0) {
+	if (rc < 0) {
 		step = drive_step_of(d, &err, "reading requests");
 		goto out;
 	}
-	start = find_start(requests, n);
-	if (!start) {
+	if (rc == 0) {
 		/* Stopped and nobody asked for anything: put it back to rest. */
-		step = rest(d);
+		step = rest(d, NULL, NULL);
 		goto out;
 	}
 	FAULT("drive.restart.before");
@@ -189,15 +363,61 @@ enum step drive_restart(struct drive *d)
 		goto out;
 	}
 	/* Another apply has become active for the same database and environment. */
-	step = finish_one(
-		d, start,
-		"Another apply is active for this database and environment; wait for it "
-		"or end it, then start this one again.");
 	if (drive_reload(d, &err) < 0)
 		step = drive_step_of(d, &err, "reading the operation");
-	if (step == STEP_CONTINUE)
-		step = rest(d);
+	else
+		step = rest(d, &start,
+			    "Another apply is active for this database and environment; "
+			    "wait for it or end it, then start this one again.");
 out:
 	talloc_free(tmp);
 	return step;
+}
+
+/* Tasks that have not begun again stop again, and the request says why. */
+static enum step stop_again(struct drive *d, const struct control_request *start,
+			    const struct sb_err *why)
+{
+	struct projection p = { .forced = -1,
+				.error_code = err_wire_code(why->code),
+				.error_message = why->msg };
+	struct lease_tx tx;
+	struct sb_err err;
+	enum state state;
+	int rc;
+
+	log_err(LOG_WARN, "drive.start_failed", why, "it stays stopped");
+	if (lease_tx_begin(d->db, &d->lease, &tx, &err) < 0)
+		return drive_step_of(d, &err, "recording a failed start");
+	rc = control_finish(&tx, start, why->msg, &err);
+	for (size_t i = 0; rc == 0 && i < d->n_tasks; i++)
+		if (state_next(d->tasks[i].state, EVENT_STOP) >= 0)
+			rc = task_move(&tx, &d->tasks[i], EVENT_STOP, STATE_STOPPED, NULL,
+				       &err);
+	if (rc < 0) {
+		lease_tx_rollback(&tx);
+		return drive_step_of(d, &err, "recording a failed start");
+	}
+	if (settle_commit(d, &tx, &p, &state, &err) < 0)
+		return drive_step_of(d, &err, "recording a failed start");
+	return STEP_SETTLED;
+}
+
+bool drive_start_failed(struct drive *d, const struct sb_err *why, enum step *step)
+{
+	TALLOC_CTX *tmp = mem_ctx(d->ctx, "start failed");
+	struct control_request start;
+	struct sb_err err;
+	int rc = 0;
+
+	/* A permanent failure ends the apply and its start with it; in doubt, the next
+	 * driver looks. */
+	if (err_class(why->code) == ERR_RETRYABLE)
+		rc = find_start(tmp, d, &start, &err);
+	if (rc < 0)
+		*step = drive_step_of(d, &err, "reading requests");
+	else if (rc > 0)
+		*step = stop_again(d, &start, why);
+	talloc_free(tmp);
+	return rc != 0;
 }

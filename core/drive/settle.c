@@ -11,62 +11,17 @@
 #include "core/base/log.h"
 #include "core/drive/drive.h"
 #include "core/drive/drive_internal.h"
+#include "core/model/control_rules.h"
 
 bool task_open(const struct task *t)
 {
 	return !state_is_settled(t->state);
 }
 
-/*
- * How a pending request ends when its apply settles or stops in `state`: 1 and *failure
- * (NULL = completed), or 0 when it stays pending.
- */
-static int request_ends(enum control control, enum state state, const char **failure)
+/* States in which requests end, or may not be obeyed any more. */
+static bool ends_requests(enum state s)
 {
-	bool stopped = state == STATE_STOPPED;
-
-	*failure = NULL;
-	switch (control) {
-	case CONTROL_STOP:
-		return 1; /* it is stopped, or nothing is left to stop */
-	case CONTROL_START:
-		return !stopped; /* it was started and has ended */
-	case CONTROL_CANCEL:
-		if (state != STATE_CANCELLED)
-			*failure = "The apply finished before it could be cancelled.";
-		return !stopped;
-	case CONTROL_CUTOVER:
-		if (state != STATE_COMPLETED)
-			*failure = "The apply ended without a cutover.";
-		return 1;
-	case CONTROL_VOLUME:
-		*failure = "The apply ended before the new volume could take effect.";
-		return 1;
-	case CONTROL_COUNT:
-		break;
-	}
-	BUG("no such control");
-}
-
-int settle_requests(struct drive *d, struct lease_tx *tx, enum state state,
-		    struct sb_err *err)
-{
-	TALLOC_CTX *tmp = mem_ctx(d->ctx, "requests");
-	struct control_request *requests;
-	const char *failure;
-	size_t n;
-	int rc = control_pending(tmp, tx->db, &d->lease, &requests, &n, err);
-
-	for (size_t i = 0; rc == 0 && i < n; i++)
-		if (request_ends(requests[i].operation, state, &failure))
-			rc = control_finish(tx, &requests[i], failure, err);
-	talloc_free(tmp);
-	return rc;
-}
-
-static bool at_rest(enum state s)
-{
-	return state_is_settled(s) || s == STATE_STOPPED;
+	return state_is_settled(s) || s == STATE_STOPPED || control_in_revert_phase(s);
 }
 
 int settle_commit(struct drive *d, struct lease_tx *tx, const struct projection *p,
@@ -75,7 +30,7 @@ int settle_commit(struct drive *d, struct lease_tx *tx, const struct projection 
 	enum state s;
 
 	if (operation_project(tx, p, &s, err) < 0 ||
-	    (at_rest(s) && settle_requests(d, tx, s, err) < 0)) {
+	    (ends_requests(s) && control_settle(tx, err) < 0)) {
 		lease_tx_rollback(tx);
 		return -1;
 	}

@@ -208,6 +208,7 @@ static enum step start_chosen(struct drive *d)
 {
 	const char *engine_state;
 	struct sb_err err, why;
+	enum step step;
 
 	choose(d);
 	if (mark_running(d, &err) < 0) {
@@ -222,6 +223,8 @@ static enum step start_chosen(struct drive *d)
 		drive_close_engine(d);
 		if (err_class(why.code) == ERR_UNCERTAIN)
 			return STEP_UNCERTAIN;
+		if (drive_start_failed(d, &why, &step))
+			return step;
 		if (settle_task_failure(d, &d->tasks[first], &why, &err) < 0)
 			return drive_step_of(d, &err, "recording a refusal");
 		return STEP_SETTLED;
@@ -241,8 +244,11 @@ static enum step start_chosen(struct drive *d)
 enum step drive_target_failed(struct drive *d, const struct sb_err *why)
 {
 	struct sb_err err;
+	enum step step;
 
 	drive_close_engine(d);
+	if (drive_start_failed(d, why, &step))
+		return step;
 	switch (err_class(why->code)) {
 	case ERR_RETRYABLE:
 		if (settle_retry(d, why, &err) < 0)
@@ -523,7 +529,7 @@ int drive_quiesce(struct drive *d, struct sb_err *err)
 	return rc;
 }
 
-int drive_halt(struct drive *d, struct sb_err *err)
+int drive_halt(struct drive *d, bool cancel, struct sb_err *err)
 {
 	struct engine_progress *progress;
 
@@ -531,7 +537,8 @@ int drive_halt(struct drive *d, struct sb_err *err)
 		return drive_quiesce(d, err);
 	if (!d->run || d->n_active == 0)
 		return 0;
-	if (d->engine->ops.stop(d->run, err) < 0)
+	if ((cancel && d->engine->ops.cancel ? d->engine->ops.cancel(d->run, err)
+					     : d->engine->ops.stop(d->run, err)) < 0)
 		return -1;
 	FAULT("drive.halt.stopped");
 	return poll_and_write(d, &progress, err);

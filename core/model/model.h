@@ -23,6 +23,10 @@ enum {
 	RETRY_WINDOW_SECONDS = 24 * 60 * 60,
 	DEATHS_FREE = 3, /* driver deaths in a row that cost no attempt */
 };
+/* What a stopped apply has copied is worth continuing for so long (SEMANTICS D.2). */
+#define RESTART_WINDOW_DAYS 7
+/* An external engine that accepted a start may still say "stopped" for so long. */
+#define START_GRACE_SECONDS 30
 /* Seconds until the attempt after `attempt` (0 = the first run failed). */
 int retry_backoff_seconds(int attempt);
 
@@ -114,7 +118,10 @@ struct task {
 	X(CANCEL, "cancel")   \
 	X(START, "start")     \
 	X(CUTOVER, "cutover") \
-	X(VOLUME, "volume")
+	X(VOLUME, "volume")   \
+	X(RELEASE, "release") \
+	X(REVERT, "revert")   \
+	X(SKIP_REVERT, "skip_revert")
 enum control {
 #define X(name, wire) CONTROL_##name,
 	CONTROLS(X)

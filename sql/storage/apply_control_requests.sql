@@ -1,5 +1,6 @@
 -- What operators asked for, append-only. pending_key is not NULL only while pending, so
--- that a second pending request of a kind cannot be stored.
+-- that a second pending request of a kind cannot be stored. silent_since: an engine has
+-- accepted this start, and has since then been seen to do nothing.
 CREATE TABLE `apply_control_requests` (
   `id` bigint unsigned NOT NULL AUTO_INCREMENT,
   `apply_row` bigint unsigned NOT NULL,
@@ -10,6 +11,7 @@ CREATE TABLE `apply_control_requests` (
   `metadata` text NOT NULL,
   `created_at` datetime(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
   `completed_at` datetime(6) DEFAULT NULL,
+  `silent_since` datetime(6) DEFAULT NULL,
   `pending_key` varchar(48) GENERATED ALWAYS AS (case when `status` = 'pending' then concat(`apply_row`,'/',`operation`) else NULL end) VIRTUAL,
   PRIMARY KEY (`id`),
   UNIQUE KEY `uq_pending` (`pending_key`),

@@ -26,6 +26,7 @@ def bodies(apply_id, plan_id):
         "/api/apply": {"plan_id": plan_id, "environment": "staging"},
         "/api/stop": control, "/api/start": control, "/api/cancel": control,
         "/api/cutover": control, "/api/volume": {**control, "volume": 3},
+        "/api/release": control, "/api/revert": control, "/api/skip-revert": control,
         "/api/locks/acquire": {"database": "shop", "owner": "me"},
         "/api/locks": {"database": "shop", "force": True},
         "/api/settings": {"key": "k", "value": "v"},

@@ -6,9 +6,8 @@
 #include <string.h>
 
 #include "core/base/err.h"
-#include "core/model/control_rules.h"
+#include "core/model/model.h"
 #include "core/model/state.h"
-#include "engines/engine.h"
 #include "tests/unit/unit.h"
 
 static void names_are_read_back(void **unused)
@@ -175,65 +174,6 @@ static void completed_needs_all_completed(void **unused)
 		}
 }
 
-/* Every control against every state gives a verdict, and a refusal says why. */
-static void every_control_is_judged_in_every_state(void **unused)
-{
-	const unsigned all = ~0U;
-
-	(void)unused;
-	for (int c = 0; c < CONTROL_COUNT; c++)
-		for (int s = 0; s < STATE_COUNT; s++) {
-			struct sb_err err = { 0 };
-			enum control_verdict v = control_judge(
-				(enum control)c, (enum state)s, false, false, all, &err);
-
-			if (v == CONTROL_REFUSED)
-				assert_true(err.code == SB_ECONFLICT &&
-					    strlen(err.msg) > 20);
-			if (state_is_settled((enum state)s))
-				assert_true(v != CONTROL_ALLOWED);
-		}
-}
-
-static void stop_and_cancel_outrank_all(void **unused)
-{
-	static const struct {
-		enum control control;
-		enum state state;
-	} forward[] = {
-		{ CONTROL_START, STATE_STOPPED },
-		{ CONTROL_CUTOVER, STATE_WAITING_FOR_CUTOVER },
-		{ CONTROL_VOLUME, STATE_RUNNING },
-	};
-
-	(void)unused;
-	for (size_t i = 0; i < ARRAY_SIZE(forward); i++) {
-		struct sb_err err = { 0 };
-
-		assert_int_equal(control_judge(forward[i].control, forward[i].state,
-					       false, false, ~0U, &err),
-				 CONTROL_ALLOWED);
-		assert_int_equal(control_judge(forward[i].control, forward[i].state, true,
-					       false, ~0U, &err),
-				 CONTROL_REFUSED);
-		assert_int_equal(control_judge(forward[i].control, forward[i].state,
-					       false, true, ~0U, &err),
-				 CONTROL_REFUSED);
-		assert_int_equal(err.code, SB_ECONFLICT);
-	}
-}
-
-static void what_the_engine_cannot_do_is_refused(void **unused)
-{
-	struct sb_err err = { 0 };
-
-	(void)unused;
-	assert_int_equal(control_judge(CONTROL_VOLUME, STATE_RUNNING, false, false,
-				       ENGINE_CAP_STOP, &err),
-			 CONTROL_REFUSED);
-	assert_int_equal(err.code, SB_EUNSUPPORTED);
-}
-
 static void backoff_grows_to_its_ceiling(void **unused)
 {
 	static const int expected[] = { 0, 0, 15, 30, 60, 60, 60 };
@@ -295,9 +235,6 @@ int main(void)
 		cmocka_unit_test(events_are_unambiguous),
 		cmocka_unit_test(derivation_follows_the_rules),
 		cmocka_unit_test(completed_needs_all_completed),
-		cmocka_unit_test(every_control_is_judged_in_every_state),
-		cmocka_unit_test(stop_and_cancel_outrank_all),
-		cmocka_unit_test(what_the_engine_cannot_do_is_refused),
 		cmocka_unit_test(backoff_grows_to_its_ceiling),
 		cmocka_unit_test(storage_constraints_agree),
 	};
