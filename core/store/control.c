@@ -35,6 +35,8 @@
 			   " AND status = 'completed'")                                 \
 	S(CO_INSERT, "INSERT INTO apply_control_requests (apply_row, operation,"        \
 		     " requested_by, metadata) VALUES (?, ?, ?, ?)")                    \
+	S(CO_END_STOP, "UPDATE apply_control_requests SET status = 'completed',"        \
+		       " completed_at = NOW(6) WHERE id = ? AND status = 'pending'")    \
 	S(CO_WAKE, "UPDATE apply_operations SET claim_after = NOW(6)"                   \
 		   " WHERE id = ? AND lease_owner IS NULL AND state NOT IN"             \
 		   " ('completed','failed','cancelled','reverted')")                    \
@@ -162,10 +164,10 @@ static bool at_rest(enum state s)
 
 /*
  * Lock the apply's operations, one by one by primary key as drivers do: a lock through
- * another index would be taken in another order, and deadlock. Then the apply.
+ * another index would be taken in another order, and deadlock.
  */
-static int lock_all(TALLOC_CTX *tmp, struct db *db, uint64_t apply_row,
-		    struct locked_apply *a, struct sb_err *err)
+static int lock_operations(TALLOC_CTX *tmp, struct db *db, uint64_t apply_row,
+			   struct locked_apply *a, struct sb_err *err)
 {
 	struct row_id *ids;
 
@@ -178,10 +180,7 @@ static int lock_all(TALLOC_CTX *tmp, struct db *db, uint64_t apply_row,
 		if (db_one(tmp, db, CO_LOCK_OPERATION, BIND(ids[i].id), operation_columns,
 			   ARRAY_SIZE(operation_columns), &a->operations[i], err) != 1)
 			return -1;
-	if (db_one(tmp, db, CO_LOCK_APPLY, BIND(apply_row), locked_columns,
-		   ARRAY_SIZE(locked_columns), a, err) != 1)
-		return -1;
-	return select_pending(tmp, db, apply_row, &a->pending, &a->n_pending, err);
+	return 0;
 }
 
 /* Every operation is settled or stopped: a pending stop has taken effect. */
@@ -236,8 +235,7 @@ static int end_stop_first(struct db *db, const struct submission *s,
 
 	if (s->control != CONTROL_START || !stop)
 		return 0;
-	if (db_exec(db, CO_FINISH, BIND("completed", (const char *)NULL, stop->id, a->id),
-		    err) < 0 ||
+	if (db_exec(db, CO_END_STOP, BIND(stop->id), err) < 0 ||
 	    db_exec(db, CO_LOG, BIND(a->id, "stop_completed", "stop completed."), err) <
 		    0)
 		return -1;
@@ -288,7 +286,10 @@ static int submit_locked(TALLOC_CTX *tmp, struct db *db, const struct submission
 	struct control_facts facts;
 	struct locked_apply a = { 0 };
 
-	if (lock_all(tmp, db, apply_row, &a, err) < 0 ||
+	if (lock_operations(tmp, db, apply_row, &a, err) < 0 ||
+	    db_one(tmp, db, CO_LOCK_APPLY, BIND(apply_row), locked_columns,
+		   ARRAY_SIZE(locked_columns), &a, err) != 1 ||
+	    select_pending(tmp, db, apply_row, &a.pending, &a.n_pending, err) < 0 ||
 	    db_one(tmp, db, CO_TASKS, BIND(apply_row), count_columns, 2, out, err) != 1)
 		return -1;
 	FAULT("control.submit.locked");

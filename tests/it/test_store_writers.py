@@ -49,6 +49,8 @@ UNOWNED = {
     "CO_VOLUME": ("handler", LOCKED + "CO_LOCK_APPLY"),
     "CO_TOUCH": ("handler", LOCKED + "CO_LOCK_APPLY"),
     "CO_LOG": ("handler", LOCKED + "CO_LOCK_APPLY"),
+    # A start ends the stop that has taken effect, under the same locks.
+    "CO_END_STOP": ("handler", LOCKED + "CO_LOCK_APPLY"),
     # The reaper: claims like a driver, or touches only what is settled.
     "RE_TAKE": ("reaper", LOCKED + "RE_EXPIRED"),
     "RE_REQUESTS": ("reaper", "a.state IN ('completed','failed','cancelled','reverted')"),

@@ -82,6 +82,39 @@ static int call_control_finish(struct scene *s, struct lease_tx *tx, struct sb_e
 	return control_finish(tx, &s->requests[0], NULL, err);
 }
 
+static int call_control_serve(struct scene *s, struct lease_tx *tx, struct sb_err *err)
+{
+	return control_serve(tx, &s->requests[0], err);
+}
+
+/* Has something to end only when the apply is at its end. */
+static int call_control_settle(struct scene *s, struct lease_tx *tx, struct sb_err *err)
+{
+	const struct projection p = { .forced = STATE_FAILED,
+				      .error_code = "engine_error",
+				      .error_message = "for good" };
+	enum state state;
+
+	(void)s;
+	if (operation_project(tx, &p, &state, err) < 0)
+		assert_true(db_is_lost(tx->db));
+	return control_settle(tx, err);
+}
+
+static int call_control_set_released(struct scene *s, struct lease_tx *tx,
+				     struct sb_err *err)
+{
+	(void)s;
+	return control_set_released(tx, err);
+}
+
+static int call_control_silence(struct scene *s, struct lease_tx *tx, struct sb_err *err)
+{
+	int64_t seconds;
+
+	return control_silence(tx, &s->requests[0], &seconds, err);
+}
+
 /* Bumps the revision, and is where everything before it becomes visible. */
 static int call_lease_tx_commit(struct scene *s, struct lease_tx *tx, struct sb_err *err)
 {
@@ -98,7 +131,11 @@ static int call_lease_tx_commit(struct scene *s, struct lease_tx *tx, struct sb_
 	X(operation_project)           \
 	X(task_move)                   \
 	X(task_save_progress)          \
-	X(control_finish)
+	X(control_finish)              \
+	X(control_serve)               \
+	X(control_settle)              \
+	X(control_set_released)        \
+	X(control_silence)
 
 struct writer {
 	const char *name;
