@@ -152,7 +152,8 @@ static enum step requeue(struct drive *d)
 	}
 	if (settle_commit(d, &tx, &p, &state, &err) < 0)
 		return drive_step_of(d, &err, "requeueing tasks");
-	return STEP_CONTINUE;
+	/* The order of the rollout does not let it begin. */
+	return d->given_back ? STEP_SETTLED : STEP_CONTINUE;
 }
 
 /* No retry is left: halt what may still be running, then say so. */
@@ -196,6 +197,8 @@ static enum step prepare(struct drive *d, const struct claim *claim)
 		step = drive_restart(d);
 	if (step != STEP_CONTINUE)
 		return step;
+	if (d->given_back)
+		return STEP_SETTLED;
 	return claim->attempt > RETRY_BUDGET ? give_up(d) : requeue(d);
 }
 

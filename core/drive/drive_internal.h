@@ -51,8 +51,10 @@ struct drive {
 	size_t *active;
 	size_t n_active; /* 0 = nothing started */
 	bool busy_logged;
-	int64_t wait_ms; /* before the next step */
-	int64_t poll_ms; /* between looks at the engine */
+	bool given_back;			/* the last commit gave the claim back */
+	const struct control_request *starting; /* a start that is being obeyed */
+	int64_t wait_ms;			/* before the next step */
+	int64_t poll_ms;			/* between looks at the engine */
 };
 
 /* ---- drive.c ------------------------------------------------------------------------

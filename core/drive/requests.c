@@ -356,7 +356,10 @@ enum step drive_restart(struct drive *d)
 		goto out;
 	}
 	FAULT("drive.restart.before");
-	if (settle_all(d, EVENT_START, "Started again", &err) == 0)
+	d->starting = &start;
+	rc = settle_all(d, EVENT_START, "Started again", &err);
+	d->starting = NULL;
+	if (rc == 0)
 		goto out;
 	if (err.code != SB_ECONFLICT) {
 		step = drive_step_of(d, &err, "starting again");

@@ -24,13 +24,22 @@ static bool ends_requests(enum state s)
 	return state_is_settled(s) || s == STATE_STOPPED || control_in_revert_phase(s);
 }
 
+/* Started again, but its turn in the rollout is later: the start is obeyed all the same.
+ */
+static bool held(const struct projected *now)
+{
+	return now->given_back && now->operation == STATE_PENDING;
+}
+
 int settle_commit(struct drive *d, struct lease_tx *tx, const struct projection *p,
 		  enum state *state, struct sb_err *err)
 {
-	enum state s;
+	struct projected now;
 
-	if (operation_project(tx, p, &s, err) < 0 ||
-	    (ends_requests(s) && control_settle(tx, err) < 0)) {
+	if (operation_project(tx, p, &now, err) < 0 ||
+	    ((ends_requests(now.operation) || ends_requests(now.apply)) &&
+	     control_settle(tx, err) < 0) ||
+	    (held(&now) && d->starting && control_serve(tx, d->starting, err) < 0)) {
 		lease_tx_rollback(tx);
 		return -1;
 	}
@@ -38,8 +47,8 @@ int settle_commit(struct drive *d, struct lease_tx *tx, const struct projection 
 	if (lease_tx_commit(tx, err) < 0)
 		return -1;
 	FAULT("drive.settle.committed");
-	d->op.state = s;
-	*state = s;
+	d->op.state = *state = now.operation;
+	d->given_back = now.given_back;
 	return 0;
 }
 

@@ -33,7 +33,8 @@ struct lease_tx {
 /*
  * Locks the operation on the condition that the lease is ours; of an apply with several
  * operations all of them, one by one in the order of their ids, as control_submit() does.
- * SB_ELEASE: somebody else owns the operation, nothing was written.
+ * SB_ELEASE: somebody else owns the operation, nothing was written. A lease of operation
+ * 0 owns none: it locks those of the apply for somebody who decides about all of them.
  */
 int lease_tx_begin(struct db *db, const struct lease *lease, struct lease_tx *tx,
 		   struct sb_err *err) MUST_CHECK;

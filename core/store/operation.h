@@ -62,13 +62,32 @@ int operation_note_progress(struct lease_tx *tx, struct sb_err *err) MUST_CHECK;
  * says for the new state. forced: -1, or the state of an operation whose tasks cannot say
  * it (it has none). error_* describe a failure; NULL otherwise. SB_ECONFLICT when the
  * apply would become active beside another one.
+ *
+ * Of several operations (core/model/rollout.h) those that have not begun and that nobody
+ * owns are freed, held, stopped or cancelled as the order and pending requests demand;
+ * and this one, when it is about to begin and may not, is given back likewise.
  */
 struct projection {
 	int forced;
 	const char *error_code, *error_message;
 	const char *message; /* for the log line, or NULL */
 };
-int operation_project(struct lease_tx *tx, const struct projection *p, enum state *state,
-		      struct sb_err *err) MUST_CHECK;
+struct projected {
+	enum state operation, apply;
+	bool given_back; /* the claim is: nothing more may be done under this lease */
+};
+int operation_project(struct lease_tx *tx, const struct projection *p,
+		      struct projected *out, struct sb_err *err) MUST_CHECK;
+
+/* ---- for the reaper ---------------------------------------------------------------- */
+
+/*
+ * Derive an apply's state, and who of it is held, free or cancelled, from nothing but the
+ * rows, in a transaction of its own that locks all of its operations in order: repairs a
+ * parent or a hold that a lost transition left behind. Touches no operation that is owned
+ * or has begun. *changed: something was written.
+ */
+int apply_rederive(struct db *db, uint64_t apply_row, const char *apply_id, bool *changed,
+		   struct sb_err *err) MUST_CHECK;
 
 #endif

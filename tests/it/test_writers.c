@@ -59,10 +59,10 @@ static int call_operation_project(struct scene *s, struct lease_tx *tx,
 	const struct projection p = { .forced = STATE_FAILED_RETRYABLE,
 				      .error_code = "engine_error_retryable",
 				      .error_message = "later" };
-	enum state state;
+	struct projected now;
 
 	(void)s;
-	return operation_project(tx, &p, &state, err);
+	return operation_project(tx, &p, &now, err);
 }
 
 static int call_task_move(struct scene *s, struct lease_tx *tx, struct sb_err *err)
@@ -93,10 +93,10 @@ static int call_control_settle(struct scene *s, struct lease_tx *tx, struct sb_e
 	const struct projection p = { .forced = STATE_FAILED,
 				      .error_code = "engine_error",
 				      .error_message = "for good" };
-	enum state state;
+	struct projected now;
 
 	(void)s;
-	if (operation_project(tx, &p, &state, err) < 0)
+	if (operation_project(tx, &p, &now, err) < 0)
 		assert_true(db_is_lost(tx->db));
 	return control_settle(tx, err);
 }
