@@ -24,6 +24,7 @@
 
 #define MAX_RULES 256
 #define MAX_FILE  32768
+#define EVERY	  (-1) /* rule.nth: at each passage */
 
 struct rule {
 	char program[32]; /* "" = any */
@@ -60,7 +61,9 @@ static void parse_rule(char *text)
 	arg = strchr(action, '=');
 	if (arg)
 		*arg++ = '\0';
-	*r = (struct rule){ .nth = nth ? strtol(nth, NULL, 10) : 1 };
+	*r = (struct rule){ .nth = !nth		 ? 1
+				   : *nth == '*' ? EVERY
+						 : strtol(nth, NULL, 10) };
 	snprintf(r->program, sizeof(r->program), "%s", slash ? program : "");
 	snprintf(r->point, sizeof(r->point), "%s", text);
 	snprintf(r->action, sizeof(r->action), "%s", action);
@@ -157,15 +160,15 @@ static void note_passage(const char *point)
 	close(fd);
 }
 
-/* True when this process is the first to fire this point. The mutex being held. */
-static bool first_to_fire(const char *point)
+/* True when this process is the first to do this. The mutex being held. */
+static bool first_to_fire(const struct rule *r)
 {
 	char path[512];
 	int fd;
 
-	if (!once_prefix[0])
+	if (!once_prefix[0] || r->nth == EVERY)
 		return true;
-	snprintf(path, sizeof(path), "%s.%s", once_prefix, point);
+	snprintf(path, sizeof(path), "%s.%s.%s", once_prefix, r->point, r->action);
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return false;
@@ -218,14 +221,18 @@ static int passage(const char *point)
 	pthread_mutex_lock(&mutex);
 	refresh();
 	note_passage(point);
-	for (size_t i = 0; i < n_rules; i++)
-		if (concerns(&rules[i], point) && ++rules[i].seen == rules[i].nth &&
-		    fire.nth == 0)
-			fire = rules[i];
-	if (fire.nth > 0 && !first_to_fire(point))
-		fire.nth = 0;
+	for (size_t i = 0; i < n_rules; i++) {
+		struct rule *r = &rules[i];
+
+		if (!concerns(r, point))
+			continue;
+		r->seen++;
+		if (fire.nth == 0 && (r->nth == EVERY || r->nth == r->seen) &&
+		    first_to_fire(r))
+			fire = *r;
+	}
 	pthread_mutex_unlock(&mutex);
-	return fire.nth > 0 ? act(&fire) : 0;
+	return fire.nth != 0 ? act(&fire) : 0;
 }
 
 void fault_point(const char *point)

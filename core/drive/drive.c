@@ -71,7 +71,8 @@ static enum step reconnect(struct drive *d, struct db **db)
 			talloc_free(*db);
 			*db = d->db = fresh;
 			if (drive_reload(d, &err) == 0)
-				return STEP_CONTINUE;
+				/* Without an owner: what we did not hear of, happened. */
+				return d->op.lease_owner ? STEP_CONTINUE : STEP_SETTLED;
 			if (err.code == SB_ELEASE)
 				return STEP_LOST;
 		}

@@ -12,7 +12,8 @@
 	S(LEASE_HOLD, "SELECT lease_token FROM apply_operations"                         \
 		      " WHERE id = ? AND lease_token = ? FOR UPDATE")                    \
 	S(LEASE_BEAT, "UPDATE apply_operations SET claim_after ="                        \
-		      " CASE WHEN claim_after IS NULL THEN NULL"                         \
+		      " CASE WHEN claim_after IS NULL OR lease_owner IS NULL"            \
+		      " THEN claim_after"                                                \
 		      " ELSE NOW(6) + INTERVAL ? SECOND END"                             \
 		      " WHERE id = ? AND lease_token = ?")                               \
 	S(LEASE_REMAINING, "SELECT COALESCE(TIMESTAMPDIFF(MICROSECOND, NOW(6),"          \

@@ -24,7 +24,7 @@ from pathlib import Path
 from . import conf, places, ports, procs, servers
 
 BINARIES = ("schemabot.fcgi", "schemabot-scheduler", "schemabot-driver", "schemabot-reaper")
-WORKERS = 2
+WORKERS = "2"
 HEALTHY_SECONDS = 30
 STORAGE_DB = "schemabot"
 ENVIRONMENTS = ("staging", "production")
@@ -249,7 +249,8 @@ class Stack:
         # The workers' log has nothing but their JSON lines; multiwatch speaks elsewhere.
         self.ledger.spawn(
             "app", ["spawn-fcgi", "-n", "-s", sock, "-M", "0660", *owner, "--",
-                    "/usr/bin/multiwatch", "-f", str(WORKERS), "-s", "TERM", "-r", "1000", "--",
+                    "/usr/bin/multiwatch", "-f",
+                    os.environ.get("SB_WORKERS", WORKERS), "-s", "TERM", "-r", "1000", "--",
                     "/bin/sh", "-c", 'exec "$@" 2>>"$0"', self.logs / "app.log",
                     self.bin / "schemabot.fcgi", "--config", self.config],
             {**self.environment(), **(env or {})}, self.logs / "multiwatch.log")
