@@ -122,6 +122,25 @@ class HandBack(Busy):
         return self.rows("SELECT lease_token FROM apply_operations")[0]["lease_token"]
 
 
+class Orphan(Apply):
+    """A driver dies, and its scheduler gives the claim back."""
+
+    name, programs = "orphan", (SCHEDULER,)
+    rules = ("schemabot-driver/drive.start.after:crash",)
+
+
+class ShortLease(Busy):
+    """A lease that is nearly over is renewed before the next statement."""
+
+    name, programs = "short lease", (DRIVER,)
+
+    def live(self):
+        with self.statement_waiting():
+            self.change("UPDATE apply_operations SET claim_after = NOW(6) + INTERVAL 5 SECOND"
+                        " WHERE claim_after IS NOT NULL")
+        self.wait_state("completed")
+
+
 class Retry(Apply):
     """The target refuses for a moment."""
 
@@ -235,4 +254,5 @@ class Convergence(Story):
             self.rows("SELECT 1 FROM locks"))
 
 
-ALL = (Apply, StopAndStart, Cancel, HandBack, Retry, GiveUp, Tidying, Reservations, Convergence)
+ALL = (Apply, StopAndStart, Cancel, HandBack, Orphan, ShortLease, Retry, GiveUp, Tidying,
+       Reservations, Convergence)

@@ -201,7 +201,7 @@ class Loop:
     A passage that was reached by the same steps before is told again only with
     SB_FAULT_FULL=1."""
 
-    STEPS = 4
+    STEPS = 6
 
     def __init__(self, stack, story, lived):
         self.stack, self.story, self.lived = stack, story, lived
