@@ -158,7 +158,7 @@ static enum step requeue(struct drive *d)
 }
 
 /* No retry is left: halt what may still be running, then say so. */
-static enum step give_up(struct drive *d)
+static enum step give_up(struct drive *d, bool too_old)
 {
 	struct sb_err err;
 
@@ -170,7 +170,7 @@ static enum step give_up(struct drive *d)
 	}
 	if (state_is_settled(d->op.state))
 		return STEP_SETTLED;
-	if (drive_expire(d->ctx, d->db, &d->lease, false, &err) < 0)
+	if (drive_expire(d->ctx, d->db, &d->lease, too_old, &err) < 0)
 		return drive_step_of(d, &err, "giving up");
 	return STEP_SETTLED;
 }
@@ -200,7 +200,9 @@ static enum step prepare(struct drive *d, const struct claim *claim)
 		return step;
 	if (d->given_back)
 		return STEP_SETTLED;
-	return claim->attempt > RETRY_BUDGET ? give_up(d) : requeue(d);
+	if (claim->too_old || claim->attempt > RETRY_BUDGET)
+		return give_up(d, claim->too_old);
+	return requeue(d);
 }
 
 /* SIGTERM: halt, write what was finished, give the claim back without spending an

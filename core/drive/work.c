@@ -407,6 +407,35 @@ static int write_task(struct drive *d, struct lease_tx *tx, struct task *t,
 	return 0;
 }
 
+/*
+ * How far the operation is, as one number: tasks that are settled, then the stage of the
+ * slowest that is not, then rows. A driver that repeats what another did before it died
+ * comes to no higher one, so that a row which kills its drivers is noticed.
+ */
+static uint64_t progress_mark(const struct drive *d)
+{
+	const uint64_t most_rows = (1ULL << 36) - 1;
+	uint64_t settled = 0, rows = 0;
+	int stage = -1;
+
+	for (size_t i = 0; i < d->n_tasks; i++) {
+		const struct task *t = &d->tasks[i];
+		int rank = state_rank(t->state) > 0 ? state_rank(t->state) : 0;
+
+		if (!task_open(t)) {
+			settled++;
+			continue;
+		}
+		if (stage < 0 || rank < stage)
+			stage = rank;
+		rows += (uint64_t)(t->rows_copied > 0 ? t->rows_copied
+				   : t->percent > 0   ? t->percent
+						      : 0);
+	}
+	return settled << 40 | (uint64_t)(stage > 0 ? stage : 0) << 36 |
+	       (rows < most_rows ? rows : most_rows);
+}
+
 /* What poll reported, in one transaction; nothing is written when nothing changed. */
 static int write_progress(struct drive *d, const struct engine_progress *progress,
 			  const char *engine_state, struct sb_err *err)
@@ -433,7 +462,7 @@ static int write_progress(struct drive *d, const struct engine_progress *progres
 		lease_tx_rollback(&tx);
 		return 0;
 	}
-	if (operation_note_progress(&tx, err) < 0)
+	if (operation_note_progress(&tx, progress_mark(d), err) < 0)
 		goto rollback;
 	return settle_commit(d, &tx, &p, &state, err);
 rollback:

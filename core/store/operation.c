@@ -14,7 +14,8 @@
 #define OPERATION_STATEMENTS(S)                                                          \
 	S(OP_SELECT_DUE,                                                                 \
 	  "SELECT id, apply_row, state, lease_token, lease_owner, attempt,"              \
-	  " deaths FROM apply_operations WHERE claim_after <= NOW(6)"                    \
+	  " deaths, state = 'failed_retryable' AND failed_at < NOW(6) - INTERVAL ?"      \
+	  " SECOND FROM apply_operations WHERE claim_after <= NOW(6)"                    \
 	  " ORDER BY claim_after, id LIMIT 1 FOR UPDATE SKIP LOCKED")                    \
 	S(OP_APPLY, "SELECT apply_id, (SELECT COUNT(*) FROM apply_operations o"          \
 		    " WHERE o.apply_row = a.id) FROM applies a WHERE a.id = ?")          \
@@ -41,7 +42,9 @@
 			"'cancelled','reverted') THEN NULL"                              \
 			" ELSE NOW(6) + INTERVAL ? SECOND END WHERE id = ?")             \
 	S(OP_SAVE_ENGINE, "UPDATE apply_operations SET engine_state = ? WHERE id = ?")   \
-	S(OP_PROGRESS, "UPDATE apply_operations SET deaths = 0 WHERE id = ?")
+	S(OP_PROGRESS, "UPDATE apply_operations SET deaths = CASE WHEN progress_mark"    \
+		       " < ? THEN 0 ELSE deaths END, progress_mark ="                    \
+		       " GREATEST(progress_mark, ?) WHERE id = ?")
 
 DB_STATEMENTS(operation, OPERATION_STATEMENTS)
 
@@ -50,6 +53,7 @@ struct due {
 	enum state state;
 	char *lease_owner;
 	int attempt, deaths;
+	bool too_old;
 };
 static const struct db_col due_columns[] = {
 	COL(U64, struct due, id),
@@ -59,6 +63,7 @@ static const struct db_col due_columns[] = {
 	COL(STR, struct due, lease_owner),
 	COL(INT, struct due, attempt),
 	COL(INT, struct due, deaths),
+	COL(BOOL, struct due, too_old),
 };
 
 struct parent {
@@ -85,6 +90,7 @@ static void count_claim(struct due *due, struct claim *out)
 		due->attempt++;
 	out->attempt = due->attempt;
 	out->state = due->state;
+	out->too_old = due->too_old;
 }
 
 static int take(TALLOC_CTX *tmp, struct db *db, const char *owner, claim_note note,
@@ -92,7 +98,7 @@ static int take(TALLOC_CTX *tmp, struct db *db, const char *owner, claim_note no
 {
 	struct due due;
 	struct parent parent;
-	int rc = db_one(tmp, db, OP_SELECT_DUE, NO_BIND, due_columns,
+	int rc = db_one(tmp, db, OP_SELECT_DUE, BIND(RETRY_WINDOW_SECONDS), due_columns,
 			ARRAY_SIZE(due_columns), &due, err);
 
 	if (rc <= 0)
@@ -210,7 +216,10 @@ int operation_save_engine_state(struct lease_tx *tx, const char *engine_state,
 	return n < 0 ? -1 : 0;
 }
 
-int operation_note_progress(struct lease_tx *tx, struct sb_err *err)
+int operation_note_progress(struct lease_tx *tx, uint64_t mark, struct sb_err *err)
 {
-	return db_exec(tx->db, OP_PROGRESS, BIND(tx->lease->operation), err) < 0 ? -1 : 0;
+	int64_t n =
+		db_exec(tx->db, OP_PROGRESS, BIND(mark, mark, tx->lease->operation), err);
+
+	return n < 0 ? -1 : 0;
 }

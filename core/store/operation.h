@@ -13,6 +13,7 @@ struct claim {
 	struct lease lease;
 	enum state state;
 	int attempt;	       /* after counting this claim */
+	bool too_old;	       /* a retry whose last failure is out of the window */
 	bool predecessor_died; /* the last owner did not hand the claim back */
 	int64_t made_ms; /* clock_ms() from before it was made: its window began later */
 };
@@ -53,8 +54,10 @@ int operation_hand_back(struct lease_tx *tx, int delay_seconds,
 int operation_save_engine_state(struct lease_tx *tx, const char *engine_state,
 				struct sb_err *err) MUST_CHECK;
 
-/* There was progress: the count of deaths in a row starts again. */
-int operation_note_progress(struct lease_tx *tx, struct sb_err *err) MUST_CHECK;
+/* How far it is, as a number that grows. Further than ever before: the count of deaths in
+ * a row starts again. */
+int operation_note_progress(struct lease_tx *tx, uint64_t mark,
+			    struct sb_err *err) MUST_CHECK;
 
 /*
  * Derive the operation's state from its tasks and the apply's from its operations, write

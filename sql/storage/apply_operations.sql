@@ -2,7 +2,8 @@
 -- which anybody may claim the row, NULL = nobody may. The two CHECKs make a settled row
 -- unclaimable and a row that is neither settled, stopped nor held claimable for ever.
 -- A pending row with claim_after NULL is held by the order of its rollout. served_request
--- is the highest request of the apply that this operation has obeyed.
+-- is the highest request of the apply that this operation has obeyed. progress_mark is the
+-- furthest that it has ever been: a driver that dies without getting further is counted.
 CREATE TABLE `apply_operations` (
   `id` bigint unsigned NOT NULL AUTO_INCREMENT,
   `apply_row` bigint unsigned NOT NULL,
@@ -16,6 +17,7 @@ CREATE TABLE `apply_operations` (
   `lease_acquired_at` datetime(6) DEFAULT NULL,
   `attempt` int NOT NULL DEFAULT 0,
   `deaths` int NOT NULL DEFAULT 0,
+  `progress_mark` bigint unsigned NOT NULL DEFAULT 0,
   `failed_at` datetime(6) DEFAULT NULL,
   `engine_state` longtext,
   `served_request` bigint unsigned NOT NULL DEFAULT 0,

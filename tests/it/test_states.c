@@ -182,6 +182,7 @@ static void check_claim(enum state s, enum when when)
 	assert_true(c.lease.operation == made.operation && c.lease.token == 8);
 	assert_int_equal(c.state, s);
 	assert_int_equal(c.predecessor_died, when == ORPHAN);
+	assert_false(c.too_old);
 	/* Only a retry spends an attempt: a state as such never does. */
 	assert_int_equal(c.attempt, state_class(s) == CLASS_RETRYABLE);
 	assert_string_equal(store_text("SELECT state FROM apply_operations"),
@@ -224,6 +225,49 @@ static void deaths_are_free_three_times(void **unused)
 			store_sql("UPDATE apply_operations SET claim_after ="
 				  " NOW(6) - INTERVAL 1 SECOND");
 		}
+	}
+}
+
+/* Only a retry can be too old, and only by its last failure. */
+static void a_retry_out_of_its_window_is_claimed_as_such(void **unused)
+{
+	struct claim c;
+
+	(void)unused;
+	for (int s = 0; s < STATE_COUNT; s++) {
+		if (!possible((enum state)s, FREE))
+			continue;
+		assert_true(make((enum state)s, FREE));
+		store_sql("UPDATE apply_operations SET failed_at = NOW(6) - INTERVAL %d"
+			  " SECOND, attempt = 1",
+			  RETRY_WINDOW_SECONDS + 1);
+		assert_int_equal(claim(&c), 1);
+		assert_int_equal(c.too_old,
+				 state_class((enum state)s) == CLASS_RETRYABLE);
+	}
+}
+
+/* Deaths count until the operation gets further than it ever was. */
+static void only_getting_further_forgets_deaths(void **unused)
+{
+	static const struct {
+		uint64_t mark;
+		int deaths;
+	} steps[] = { { 5, 0 }, { 5, 2 }, { 4, 2 }, { 6, 0 } };
+	struct sb_err err = { 0 };
+	struct lease_tx tx;
+	struct claim c;
+
+	(void)unused;
+	assert_true(make(STATE_RUNNING, FREE));
+	assert_int_equal(claim(&c), 1);
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		store_sql("UPDATE apply_operations SET deaths = 2");
+		assert_int_equal(lease_tx_begin(store.db, &c.lease, &tx, &err), 0);
+		assert_int_equal(operation_note_progress(&tx, steps[i].mark, &err), 0);
+		assert_int_equal(lease_tx_commit(&tx, &err), 0);
+		assert_int_equal(store_number("SELECT deaths FROM apply_operations"),
+				 steps[i].deaths);
 	}
 }
 
@@ -386,6 +430,8 @@ int main(void)
 		cmocka_unit_test(one_pending_request_of_a_kind),
 		cmocka_unit_test(what_is_due_is_claimed_and_nothing_earlier),
 		cmocka_unit_test(deaths_are_free_three_times),
+		cmocka_unit_test(a_retry_out_of_its_window_is_claimed_as_such),
+		cmocka_unit_test(only_getting_further_forgets_deaths),
 		cmocka_unit_test(an_accepted_request_reaches_a_driver),
 		cmocka_unit_test(stopped_is_claimed_only_for_a_request),
 		cmocka_unit_test(the_reaper_takes_expired_retries_only),

@@ -50,7 +50,7 @@ static int call_operation_note_progress(struct scene *s, struct lease_tx *tx,
 					struct sb_err *err)
 {
 	(void)s;
-	return operation_note_progress(tx, err);
+	return operation_note_progress(tx, 7, err);
 }
 
 static int call_operation_project(struct scene *s, struct lease_tx *tx,
@@ -387,7 +387,7 @@ static void writing_the_same_twice_is_fine(void **unused)
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(lease_tx_begin(store.db, &s.lease, &tx, &err), 0);
 		assert_int_equal(task_save_progress(&tx, &s.tasks[0], &err), 0);
-		assert_int_equal(operation_note_progress(&tx, &err), 0);
+		assert_int_equal(operation_note_progress(&tx, 7, &err), 0);
 		assert_int_equal(operation_save_engine_state(&tx, "{}", &err), 0);
 		assert_int_equal(operation_hand_back(&tx, 0, &err), 0);
 		assert_int_equal(lease_tx_commit(&tx, &err), 0);
