@@ -3,7 +3,7 @@ conftest.py - what every Python test can ask for.
 
   stack        a whole running stack, shared by the tests of a flavour, as new for each test;
                a test that takes it runs once on MariaDB and once on MySQL 9
-  fresh_stack  make_stack(conf="", env={}): private stacks, for tests that break things
+  fresh_stack  make_stack(conf="", env={}, split=False): private stacks, for tests that break things
   api, reader  HTTP clients of `stack` with the write and the read token
   flavor       the flavour's name
 
@@ -127,14 +127,14 @@ def stack(request, _shared_stack):
 
 @pytest.fixture
 def fresh_stack(request, flavor):
-    """make_stack(conf="", env={}): a stack of one's own, gone after the test."""
+    """make_stack(conf="", env={}, split=False): a stack of one's own, gone after the test."""
     made = []
 
-    def make_stack(conf="", env=None):
+    def make_stack(conf="", env=None, split=False):
         harness = Harness(flavor)
         made.append(harness)
         _attach(request, harness)
-        return _start(harness, conf=conf,
+        return _start(harness, conf=conf, split=split,
                       env={"SB_CRON_SECONDS": CRON_SECONDS, **(env or {})})
 
     yield make_stack

@@ -60,13 +60,14 @@ class Harness:
                               f"{done.stderr}", done.returncode == 77)
         return done
 
-    def start(self, *arguments, conf: str = "", env=None) -> "Harness":
-        """`conf`: further settings; `env`: for tests/stack (SB_CRON_SECONDS, SB_FAULT...)."""
-        extra = []
+    def start(self, *arguments, conf: str = "", env=None, split: bool = False) -> "Harness":
+        """`conf`: further settings; `env`: for tests/stack (SB_CRON_SECONDS, SB_FAULT...);
+        `split`: our storage is on a server of its own."""
+        extra = ["--split"] if split else []
         if conf:
             file = self.dir.with_name(self.dir.name + ".conf")
             file.write_text(conf)
-            extra = ["--conf", file]
+            extra += ["--conf", file]
         self.command("start", "--flavor", self.flavor, *extra, *arguments, env=env)
         for line in (self.dir / "env").read_text().splitlines():
             name, value = shlex.split(line)[1].split("=", 1)
@@ -136,8 +137,9 @@ class Harness:
 
     def connect(self, database=None, **options):
         """A connection of the administrator's, to be closed by the caller."""
+        server = "SB_STORAGE_SOCKET" if database == STORAGE_DB else "SB_DB_SOCKET"
         return pymysql.connect(
-            unix_socket=self.env["SB_DB_SOCKET"], user=self.env["SB_DB_USER"],
+            unix_socket=self.env[server], user=self.env["SB_DB_USER"],
             password=self.env["SB_DB_PASSWORD"], database=database, charset="utf8mb4",
             autocommit=True, cursorclass=pymysql.cursors.DictCursor, **options)
 
@@ -344,14 +346,15 @@ class Harness:
         stack = Stack(self.dir)
         for pid in self.schedulers():
             os.kill(pid, signal.SIGCONT)
-        if not stack.server.talks():
-            self.command("restart-db", "--kill")
+        for server, which in (stack.server, []), (stack.store, ["--storage"]):
+            if not server.talks():
+                self.command("restart-db", "--kill", *which)
         for part in ("app",) if self.attended else ("app", "cron"):
             if not stack.ledger.alive(part):
                 self.command(f"restart-{part}")
 
     def _storage_tables(self) -> list:
-        return [row["t"] for row in self.sql(
+        return [row["t"] for row in self.storage(
             "SELECT table_name AS t FROM information_schema.tables"
             " WHERE table_schema = %s AND table_type = 'BASE TABLE'", (STORAGE_DB,))]
 

@@ -127,13 +127,13 @@ def _template(kind) -> Path:
 
 
 class Server:
-    """One private server below `directory`/db; its process is `db` in the ledger."""
+    """One private server below `directory`/NAME; its process is NAME in the ledger."""
 
-    def __init__(self, directory: Path, kind_name: str, port: int):
+    def __init__(self, directory: Path, kind_name: str, port: int, name: str = "db"):
         self.directory, self.kind_name, self.port = directory, kind_name, port
-        self.home = directory / "db"
+        self.name, self.home = name, directory / name
         self.socket = self.home / "sock"
-        self.log = directory / "logs" / "db.log"
+        self.log = directory / "logs" / f"{name}.log"
         self.ledger = procs.Ledger(directory)
 
     def create(self) -> bool:
@@ -153,13 +153,13 @@ class Server:
 
     def start(self, env, extra: str = "", keep_fds=()) -> None:
         """Start and wait until it talks."""
-        if self.ledger.alive("db"):
+        if self.ledger.alive(self.name):
             raise RuntimeError(f"the server of {self.directory} is running already")
         # A killed server leaves a lock with its pid, which may be a zombie's or another's.
         for name in ("sock", "sock.lock", "pid"):
             (self.home / name).unlink(missing_ok=True)
         self.ledger.spawn(
-            "db", [*flavor(self.kind_name).command(), f"--datadir={self.home}/data",
+            self.name, [*flavor(self.kind_name).command(), f"--datadir={self.home}/data",
                    f"--tmpdir={self.home}/tmp", f"--socket={self.socket}",
                    f"--pid-file={self.home}/pid", f"--port={self.port}", *COMMON,
                    *shlex.split(extra)], env, self.log, keep_fds)
@@ -168,7 +168,7 @@ class Server:
         def decided():
             nonlocal talks
             talks = self.talks()
-            return talks or not self.ledger.alive("db")
+            return talks or not self.ledger.alive(self.name)
 
         procs.until(decided, READY_SECONDS)
         if not talks:
@@ -185,7 +185,7 @@ class Server:
             return False
 
     def stop(self, grace: float = 60) -> None:
-        self.ledger.end("db", grace=grace)
+        self.ledger.end(self.name, grace=grace)
 
     def run(self, sql: str, user: str = "root", password: str = "", database: str = "") -> str:
         """Run statements with the command-line client; tab-separated output."""

@@ -63,6 +63,17 @@ class Stack:
         return servers.Server(self.dir, self.state["flavor"], self.state["db_port"])
 
     @property
+    def store(self) -> servers.Server:
+        """Where our storage is: the same server, or one of its own (start --split)."""
+        if not self.state.get("split"):
+            return self.server
+        return servers.Server(self.dir, self.state["flavor"], self.state["store_port"], "store")
+
+    @property
+    def servers(self) -> list:
+        return [self.server, self.store] if self.state.get("split") else [self.server]
+
+    @property
     def bin(self) -> Path:
         return places.build_dir(self.state["variant"]) / "bin"
 
@@ -87,15 +98,18 @@ class Stack:
 
     # ---- start ------------------------------------------------------------------------
 
-    def start(self, flavor: str, extra_conf: str = "", env=None) -> None:
-        """Everything, or (after an error) nothing runs."""
+    def start(self, flavor: str, extra_conf: str = "", env=None, split: bool = False) -> None:
+        """Everything, or (after an error) nothing runs. `split`: our storage is on a server
+        of its own."""
         self._prepare(flavor, extra_conf, env or {})
+        self.state.setdefault("split", split)
         missing = [b for b in BINARIES if not (self.bin / b).exists()]
         if missing:
             raise Refused(f"{self.bin}/{missing[0]} does not exist; build it: "
                           f"make VARIANT={self.state['variant']} all")
         try:
-            locks = self._reserve("db_port", "http_port", "metrics_port")
+            locks = self._reserve("db_port", "http_port", "metrics_port",
+                                  *["store_port"] * self.state["split"])
             self._start_server(locks)
             self._write_config()
             self._converge()
@@ -153,16 +167,20 @@ class Stack:
         return locks
 
     def _start_server(self, locks) -> None:
-        fresh = self.server.create()
+        fresh = [server.create() for server in self.servers]
         self.start_db(locks)
-        if fresh or not self.state.get("users"):
-            self._create_users()
+        if any(fresh) or not self.state.get("users"):
+            for server in self.servers:
+                self._create_users(server)
+            self.state["users"] = True
+            self.save()
 
-    def start_db(self, locks=()) -> None:
-        self.server.start(self.environment(faults=False), self.state["db_args"],
-                          [lock.fd for lock in locks])
+    def start_db(self, locks=(), only=None) -> None:
+        for server in [only] if only else self.servers:
+            server.start(self.environment(faults=False), self.state["db_args"],
+                         [lock.fd for lock in locks])
 
-    def _create_users(self) -> None:
+    def _create_users(self, server) -> None:
         """An administrator, and our two accounts with exactly the rights that sql/grants.sql
         gives them: a right that it forgets is missed here first."""
         state = self.state
@@ -178,9 +196,7 @@ class Stack:
             sql += ("DELETE FROM mysql.global_priv WHERE User = '' OR User = 'root' AND"
                     " Host <> 'localhost';\nFLUSH PRIVILEGES;\n")
         sql += f"ALTER USER 'root'@'localhost' IDENTIFIED BY '{state['admin_password']}';\n"
-        self.server.run(sql)
-        state["users"] = True
-        self.save()
+        server.run(sql)
 
     def _write_config(self) -> None:
         _write_private(self.config, self.config_text(self.dir / "run"))
@@ -194,11 +210,11 @@ class Stack:
         """This stack's configuration with the caller's extra settings laid over it."""
         state = self.state
 
-        def account(user):
+        def account(user, server):
             secret = self.dir / "secrets" / f"{user}.password"
             _write_private(secret, state[f"{user}_password"] + "\n")
-            return {"host": '"127.0.0.1"', "port": str(state["db_port"]),
-                    "socket": conf.quote(str(self.server.socket)),
+            return {"host": '"127.0.0.1"', "port": str(server.port),
+                    "socket": conf.quote(str(server.socket)),
                     "user": conf.quote(f"sb_{user}"),
                     "password": conf.quote(f"file:{secret}")}
 
@@ -208,11 +224,11 @@ class Stack:
 
         settings = {
             "run_dir": conf.quote(str(run_dir)), "drivers": "4", "log_level": '"debug"',
-            "storage": {**account("storage"), "database": conf.quote(STORAGE_DB)},
+            "storage": {**account("storage", self.store), "database": conf.quote(STORAGE_DB)},
             "tokens": {"writer": token("write"), "reader": token("read")},
             "databases": {
                 database: {"type": conf.quote(kind), "environments": {
-                    name: {**account("target"),
+                    name: {**account("target", self.server),
                            "schemas": {database: conf.quote(f"{database}_{name}")}}
                     for name in ENVIRONMENTS}}
                 for database, kind in self.databases().items()},
@@ -338,6 +354,7 @@ class Stack:
             "SB_DB_HOST": "127.0.0.1", "SB_DB_PORT": state["db_port"],
             "SB_DB_SOCKET": self.server.socket, "SB_DB_USER": "admin",
             "SB_DB_PASSWORD": state["admin_password"], "SB_STORAGE_DB": STORAGE_DB,
+            "SB_STORAGE_SOCKET": self.store.socket,
             "SB_FLAVOR": state["flavor"], "SB_DIR": self.dir, "SB_BIN": self.bin,
         }
         if "http_port" in state:
@@ -352,14 +369,14 @@ class Stack:
 
     def stop(self, grace: float = 10) -> None:
         """End what `start` and its children started; nothing to do is no error."""
-        first = [n for n in self.ledger.names() if n != "db"]
+        first = [n for n in self.ledger.names() if n not in ("db", "store")]
         # cron before drivers, or a scheduler would start one more.
         self.ledger.end(*[n for n in first if n.startswith("cron")], grace=grace)
         procs.end([p for p in procs.marked(self.dir)
                    if procs.program_of(p[0]) == "schemabot-driver"], grace)
         self.ledger.end(*[n for n in first if not n.startswith("cron")], grace=grace)
-        if self.state:
-            self.server.stop()
+        for server in self.servers if self.state else ():
+            server.stop()
         procs.end(procs.marked(self.dir), 2)
 
     def stop_cron(self, host: str = "") -> None:
