@@ -6,8 +6,10 @@ CREATE USER IF NOT EXISTS 'schemabot'@'localhost' IDENTIFIED BY 'REPLACE_ME';
 CREATE DATABASE IF NOT EXISTS `schemabot` DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, REFERENCES ON `schemabot`.* TO 'schemabot'@'localhost';
 
--- 2. A target account: the schemas that may be changed, and scratch schemas, whose names all
---    begin with _schemabot_. PROCESS shows what holds a lock or executes a statement.
+-- 2. A target account: the schemas that may be changed, and schemas of ours, whose names all
+--    begin with _schemabot_: scratch schemas, _schemabot_state (who works on which table) and
+--    _schemabot_drops (dropped tables that are kept for a while). PROCESS shows what holds a
+--    lock or executes a statement.
 CREATE USER IF NOT EXISTS 'schemabot_ddl'@'localhost' IDENTIFIED BY 'REPLACE_ME';
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES ON `shop`.* TO 'schemabot_ddl'@'localhost';
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, CREATE TEMPORARY TABLES, ALTER, DROP, INDEX, REFERENCES ON `\_schemabot\_%`.* TO 'schemabot_ddl'@'localhost';

@@ -106,6 +106,7 @@ static int load_context(struct drive *d, char **reason, struct sb_err *err)
 	database = config_database(d->config, apply->database);
 	env = database ? config_environment(database, apply->environment) : NULL;
 	d->route = env ? config_deployment(env, d->op.deployment) : NULL;
+	d->quarantine_drops = env && env->quarantine_drops;
 	d->engine = engine_by_name(apply->engine);
 	if (!d->route || !d->engine) {
 		*reason = mem_printf(

@@ -40,6 +40,7 @@ struct drive {
 	struct apply_options options;
 	int volume;
 	const struct config_deployment *route; /* the operation's deployment */
+	bool quarantine_drops;
 	const struct engine *engine;
 	bool grouped; /* all tasks in one engine call */
 

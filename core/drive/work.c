@@ -49,7 +49,8 @@ static int open_engine(struct drive *d, bool evict, struct sb_err *err)
 			     .defer_deploy = d->options.defer_deploy,
 			     .enable_revert = d->options.enable_revert,
 			     .skip_revert = d->options.skip_revert,
-			     .volume = d->volume },
+			     .volume = d->volume,
+			     .quarantine_drops = d->quarantine_drops },
 		.evict = evict,
 	};
 	struct engine_task *tasks;

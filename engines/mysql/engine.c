@@ -7,6 +7,7 @@
  */
 #include "engines/mysql/judge.h"
 #include "engines/mysql/run.h"
+#include "engines/mysql/tidy.h"
 
 const struct engine mysql_engine = {
 	.name = "mysql",
@@ -26,5 +27,6 @@ const struct engine mysql_engine = {
 		.fence = mysql_fence,
 		.cancel = mysql_cancel,
 		.close = mysql_close_run,
+		.tidy = mysql_tidy,
 	},
 };

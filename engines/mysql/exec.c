@@ -15,6 +15,9 @@
 #include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/base/log.h"
+#include "engines/artefact.h"
+#include "engines/mysql/checkpoint.h"
+#include "engines/mysql/drops.h"
 #include "engines/mysql/ladder.h"
 #include "engines/mysql/run.h"
 
@@ -29,7 +32,8 @@ struct attempt { /* at one task */
 	struct engine_run *run;
 	const struct engine_task *task;
 	TALLOC_CTX *mem;
-	int tries; /* lock waits so far, over all rungs */
+	int tries;	  /* lock waits so far, over all rungs */
+	const char *note; /* what a user should know about how it was done; NULL */
 	int64_t began_ms;
 };
 
@@ -247,6 +251,53 @@ static void estimate_rows(struct attempt *a)
 	pthread_mutex_unlock(&a->run->mutex);
 }
 
+/* Is the table gone, whoever dropped it? Then the drop is done. */
+static enum outcome already_absent(struct attempt *a, enum outcome o, struct sb_err *err)
+{
+	struct sb_err ignored;
+
+	if (o == FAILED && db_error_kind(err->db_errno) == DB_ERR_MISSING &&
+	    mysql_table_exists(a->run->ddl, a->task->schema, a->task->table, &ignored) ==
+		    0) {
+		log_info("engine.mysql.already_absent", "%s.%s: there is nothing to drop",
+			 a->task->schema, a->task->table);
+		return DONE;
+	}
+	return o;
+}
+
+/* A drop that can be undone: the table moves into quarantine, and out of every foreign
+ * key of its own. */
+static enum outcome move_aside(struct attempt *a, struct sb_err *err)
+{
+	const struct engine_task *task = a->task;
+	struct db *db = a->run->ddl;
+	char *name, *sql;
+	struct sb_err late;
+	enum outcome o;
+
+	if (mysql_drops_prepare(db, task->schema, task->table, err) < 0)
+		return FAILED;
+	do {
+		if (mysql_drops_statement(a->mem, db, task->schema, task->table, &name,
+					  &sql, err) < 0)
+			return FAILED;
+		o = send(a, sql, err);
+		/* Two of one name within a millisecond: the next one is free. */
+	} while (o == FAILED && db_error_kind(err->db_errno) == DB_ERR_EXISTS);
+	if (o != DONE)
+		return already_absent(a, o, err);
+	FAULT("engine.mysql.drops.moved");
+	if (mysql_drops_release(db, name, &late) < 0)
+		log_err(LOG_WARN, "engine.mysql.drops", &late,
+			"the foreign keys of %s stay until the reaper drops them", name);
+	log_info("engine.mysql.quarantined",
+		 "%s.%s is kept as `" ARTEFACT_DROPS_SCHEMA "`.`%s`", task->schema,
+		 task->table, name);
+	a->note = mem_printf(a->mem, "kept as `" ARTEFACT_DROPS_SCHEMA "`.`%s`", name);
+	return DONE;
+}
+
 static enum outcome do_task(struct attempt *a, struct sb_err *err)
 {
 	enum outcome o;
@@ -256,10 +307,26 @@ static enum outcome do_task(struct attempt *a, struct sb_err *err)
 	if (strcmp(a->task->action, "alter") == 0) {
 		estimate_rows(a);
 		o = climb(a, err);
+	} else if (strcmp(a->task->action, "drop") == 0) {
+		o = a->run->options.quarantine_drops
+			    ? move_aside(a, err)
+			    : already_absent(a, send(a, a->task->ddl, err), err);
 	} else {
 		o = send(a, a->task->ddl, err);
 	}
 	return o == REFUSED ? FAILED : o;
+}
+
+/* The task is over: nobody has to know any more who worked on its table. */
+static void forget_checkpoint(struct attempt *a)
+{
+	const struct engine_run *run = a->run;
+	struct sb_err err;
+
+	if (mysql_checkpoint_remove(run->ddl, run->operation, run->token, a->task->schema,
+				    a->task->table, &err) < 0)
+		log_err(LOG_WARN, "engine.mysql.checkpoint", &err,
+			"a checkpoint stays until the reaper removes it");
 }
 
 /* Error numbers whose text alone leaves an operator without a next step. */
@@ -276,6 +343,8 @@ static const struct {
 	{ 1317, "Somebody ended the statement with KILL." },
 	{ 1366, DATA_HINT },
 	{ 1406, DATA_HINT },
+	{ 1435, "A table cannot be moved into quarantine with its triggers: drop them "
+		"first." },
 	{ 1799,
 	  "Writes came faster than the server could apply them afterwards: apply in a "
 	  "quieter hour, or raise innodb_online_alter_log_max_size." },
@@ -308,13 +377,14 @@ static void end_run(struct engine_run *run)
  * Publish how the current task ended. The last one's end and the run's are one step, so
  * that whoever sees it may call start() again.
  */
-static void report(struct engine_run *run, enum outcome o, const struct sb_err *err)
+static void report(struct engine_run *run, enum outcome o, const char *note,
+		   const struct sb_err *err)
 {
 	struct engine_progress *p;
 
 	pthread_mutex_lock(&run->mutex);
 	p = progress_of(run);
-	p->detail[0] = '\0';
+	snprintf(p->detail, sizeof(p->detail), "%s", note ? note : "");
 	switch (o) {
 	case DONE:
 		p->state = ENGINE_TASK_COMPLETED;
@@ -370,7 +440,9 @@ void *mysql_worker(void *arg)
 		o = do_task(&a, &err);
 		if (o == FAILED)
 			explain(a.task, &err);
-		report(run, o, &err);
+		if (o == DONE)
+			forget_checkpoint(&a);
+		report(run, o, a.note, &err);
 		talloc_free(a.mem);
 	}
 	log_context_clear();

@@ -18,13 +18,15 @@
 #include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/base/log.h"
+#include "engines/mysql/checkpoint.h"
 
 /* ---- open ---------------------------------------------------------------------------
  */
 
 /*
- * Short lock waits, no statement timeout; and the idle connection of a driver that
- * vanished with its host lets go of its locks after ten minutes.
+ * Short lock waits, no statement timeout; and the idle connection of a driver that was
+ * frozen or vanished with its host before it signed its tables lets go of its locks after
+ * a minute and a half: no living driver leaves it idle for so long (it fences itself).
  */
 static int set_up_ddl(struct db *db, struct sb_err *err)
 {
@@ -32,7 +34,7 @@ static int set_up_ddl(struct db *db, struct sb_err *err)
 	char *sql =
 		mem_printf(mem,
 			   "SET SESSION lock_wait_timeout = %d,"
-			   " innodb_lock_wait_timeout = %d, wait_timeout = 600%s",
+			   " innodb_lock_wait_timeout = %d, wait_timeout = 90%s",
 			   MYSQL_LOCK_WAIT_SECONDS, MYSQL_LOCK_WAIT_SECONDS,
 			   db_flavor(db) == DB_MARIADB ? ", max_statement_time = 0" : "");
 	int rc = db_run(db, sql, err);
@@ -51,6 +53,41 @@ static bool holds(const struct engine_run *run, const char *lock_name)
 	return false;
 }
 
+/*
+ * One table's lock. Somebody else's is waited for by looking again later; but a driver
+ * that our newer token fences and whose connection is idle (frozen, or cut off with its
+ * host) would let nobody in until it ends, so that is ended here.
+ */
+static int take_lock(struct engine_run *run, const struct engine_request *request,
+		     const struct engine_task *t, struct sb_err *err)
+{
+	struct sb_err why;
+	int rc;
+
+	if (mysql_lock_take(run->ddl, t->schema, t->table, err) == 0)
+		return 0;
+	if (err->code != SB_EBUSY)
+		return -1;
+	rc = mysql_checkpoint_holder(run->ddl, request, t, &why);
+	if (rc < 0)
+		*err = why;
+	if (rc < 0 || (rc == 0 && !request->evict))
+		return -1;
+	log_warn("engine.mysql.evicting", "%s", err->msg);
+	return mysql_lock_evict(run->ddl, t->schema, t->table, err);
+}
+
+/* The names are kept: the driver frees its tasks before the run. */
+static void note_signed(struct engine_run *run, const struct engine_request *request)
+{
+	run->signed_tables = mem_array(run, struct mysql_signed, request->n_tasks);
+	for (size_t i = 0; i < request->n_tasks; i++)
+		run->signed_tables[run->n_signed++] = (struct mysql_signed){
+			mem_strdup(run, request->tasks[i].schema),
+			mem_strdup(run, request->tasks[i].table),
+		};
+}
+
 static int take_locks(struct engine_run *run, const struct engine_request *request,
 		      struct sb_err *err)
 {
@@ -63,9 +100,7 @@ static int take_locks(struct engine_run *run, const struct engine_request *reque
 		mysql_lock_name(t->schema, t->table, name);
 		if (holds(run, name))
 			continue;
-		if (mysql_lock_take(run->ddl, t->schema, t->table, err) < 0 &&
-		    !(request->evict && err->code == SB_EBUSY &&
-		      mysql_lock_evict(run->ddl, t->schema, t->table, err) == 0))
+		if (take_lock(run, request, t, err) < 0)
 			return -1;
 		memcpy(run->locks[run->n_locks++], name, sizeof(name));
 	}
@@ -85,6 +120,10 @@ static int connect_both(struct engine_run *run, const struct engine_request *req
 			      strerror(errno));
 	if (take_locks(run, request, err) < 0)
 		return -1;
+	if (FAULT_ERR("engine.mysql.open.locked", err) < 0 ||
+	    mysql_checkpoint_write(run->ddl, request, err) < 0)
+		return -1;
+	note_signed(run, request);
 	return db_open(run->control_mem, &run->control_params, &run->control, err);
 }
 
@@ -117,6 +156,8 @@ int mysql_open(TALLOC_CTX *ctx, const struct engine_request *request,
 	run->control_params.connect_seconds = 2;
 	run->control_params.io_seconds = 2;
 	run->apply_id = mem_strdup(run, request->apply_id);
+	run->operation = mem_strdup(run, request->operation);
+	run->token = request->lease_token;
 	run->options = request->options;
 	run->ddl_mem = mem_ctx(NULL, "mysql ddl");
 	run->control_mem = mem_ctx(NULL, "mysql control");
@@ -127,7 +168,7 @@ int mysql_open(TALLOC_CTX *ctx, const struct engine_request *request,
 
 	if (connect_both(run, request, err) < 0)
 		goto fail;
-	if (FAULT_ERR("engine.mysql.open.locked", err) < 0)
+	if (FAULT_ERR("engine.mysql.open.signed", err) < 0)
 		goto fail;
 	*out = run;
 	return 0;
@@ -335,11 +376,21 @@ int mysql_stop(struct engine_run *run, struct sb_err *err)
 	return db_is_lost(run->ddl) ? end_orphan(run, deadline, err) : 0;
 }
 
-/* Nothing but the running statement is ours on the target; the server removes its traces.
- */
+/* The server removes the traces of the statement; what is left is the checkpoints. That
+ * one could not be removed is no reason to say that the statement may still run. */
 int mysql_cancel(struct engine_run *run, struct sb_err *err)
 {
-	return mysql_stop(run, err);
+	struct sb_err left;
+
+	if (mysql_stop(run, err) < 0)
+		return -1;
+	for (size_t i = 0; i < run->n_signed && !db_is_lost(run->ddl); i++)
+		if (mysql_checkpoint_remove(run->ddl, run->operation, run->token,
+					    run->signed_tables[i].schema,
+					    run->signed_tables[i].table, &left) < 0)
+			log_err(LOG_WARN, "engine.mysql.checkpoint", &left,
+				"a checkpoint stays until the reaper removes it");
+	return 0;
 }
 
 void mysql_fence(struct engine_run *run)

@@ -36,7 +36,8 @@ struct mysql_slot { /* one task of the current start() */
 
 struct engine_run {
 	struct db_params ddl_params, control_params;
-	const char *apply_id;
+	const char *apply_id, *operation;
+	uint64_t token;
 	struct engine_options options;
 	TALLOC_CTX *ddl_mem, *control_mem; /* roots of their own: threads use them */
 	struct db *ddl;
@@ -44,6 +45,10 @@ struct engine_run {
 	uint64_t ddl_id; /* connection id */
 	char (*locks)[MYSQL_LOCK_NAME_LEN + 1]; /* held by ddl, at least one */
 	size_t n_locks;
+	struct mysql_signed { /* tables that have our checkpoint */
+		const char *schema, *table;
+	} * signed_tables;
+	size_t n_signed;
 
 	struct db *control; /* NULL after it was lost, until it is opened again */
 	bool no_stages;	    /* the server does not tell us about stages */
