@@ -44,6 +44,7 @@ DB_STATEMENTS(storage, STORAGE_STATEMENTS)
 	X(lock)       \
 	X(setting)    \
 	X(metrics)    \
+	X(counter)    \
 	X(reap)
 #define X(set) extern const struct db_stmt_set set##_statements;
 SETS(X)

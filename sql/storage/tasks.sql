@@ -30,5 +30,6 @@ CREATE TABLE `tasks` (
   PRIMARY KEY (`id`),
   UNIQUE KEY `uq_task_id` (`task_id`),
   UNIQUE KEY `uq_seq` (`operation_row`, `seq`),
-  KEY `ix_apply` (`apply_row`)
+  KEY `ix_apply` (`apply_row`),
+  KEY `ix_state` (`state`, `id`)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;

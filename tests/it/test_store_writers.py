@@ -19,14 +19,15 @@ STORE = places.ROOT / "core/store"
 # Who writes each table of sql/storage, besides nobody else: `driver` inside a lease
 # transaction; `claim`: the queue's own statements; `handler`; `reaper`.
 WRITERS = {
-    "applies": {"driver", "handler"},
+    "applies": {"driver", "handler", "reaper"},
     "apply_operations": {"driver", "claim", "handler", "reaper"},
-    "tasks": {"driver", "handler"},
-    "apply_logs": {"driver", "handler"},
+    "tasks": {"driver", "handler", "reaper"},
+    "apply_logs": {"driver", "handler", "reaper"},
     "apply_control_requests": {"driver", "handler", "reaper"},
     "plans": {"handler"},
     "locks": {"handler"},
     "settings": {"handler"},
+    "counters": {"handler"},
 }
 
 # Statements on tables that drivers write, which are executed without a lease transaction:
@@ -53,7 +54,12 @@ UNOWNED = {
     "CO_END_STOP": ("handler", LOCKED + "CO_LOCK_APPLY"),
     # The reaper: claims like a driver, or touches only what is settled.
     "RE_TAKE": ("reaper", LOCKED + "RE_EXPIRED"),
-    "RE_REQUESTS": ("reaper", "a.state IN ('completed','failed','cancelled','reverted')"),
+    "RE_SETTLE_OPERATION": ("reaper", "lease_owner IS NULL OR"),
+    "RE_SETTLE_TASKS": ("reaper", "o.state IN ('completed','failed','cancelled','reverted')"),
+    "RE_END_REQUEST": ("reaper", LOCKED + "RE_LOCK_APPLY"),
+    "RE_LOG": ("reaper", LOCKED + "RE_LOCK_APPLY"),
+    "RE_TOUCH": ("reaper", LOCKED + "RE_LOCK_APPLY"),
+    "RE_TRIM_LOGS": ("reaper", "a.state IN ('completed','failed','cancelled','reverted')"),
 }
 # Executed inside the transaction of RE_EXPIRED and the like: a select for update.
 LOCKING = re.compile(r"FOR UPDATE")
