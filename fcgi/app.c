@@ -140,15 +140,9 @@ int app_target(const struct app *app, TALLOC_CTX *ctx, const char *database,
 			err, SB_ENOROUTE,
 			"Database '%s' has no environment '%.100s'. Configured are: %s.",
 			d->name, environment, known_environments(ctx, d));
-	if (deployment)
-		out->deployment = config_deployment(e, deployment);
-	else if (e->n_deployments == 1)
-		out->deployment = &e->deployments[0];
 	if (must_equal("type", type, d->type, err) < 0 ||
-	    (!out->deployment &&
-	     must_equal("deployment", deployment, e->deployment, err) < 0) ||
-	    must_equal("target", target,
-		       out->deployment ? out->deployment->target : e->target, err) < 0)
+	    must_equal("deployment", deployment, e->deployment, err) < 0 ||
+	    must_equal("target", target, e->target, err) < 0)
 		return -1;
 	out->engine = engine_for_type(d->type);
 	if (!out->engine)
@@ -158,6 +152,16 @@ int app_target(const struct app *app, TALLOC_CTX *ctx, const char *database,
 	out->database = d;
 	out->environment = e;
 	return 0;
+}
+
+int app_deployment(const struct config_environment *e, const char *deployment,
+		   const char *target, const struct config_deployment **out,
+		   struct sb_err *err)
+{
+	*out = deployment ? config_deployment(e, deployment) : &e->deployments[0];
+	if (!*out)
+		return must_equal("deployment", deployment, e->deployment, err);
+	return must_equal("target", target, (*out)->target, err);
 }
 
 struct db_params app_target_params(const struct config_deployment *deployment,

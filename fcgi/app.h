@@ -53,20 +53,24 @@ void app_wake(const struct app *app);
 struct app_target {
 	const struct config_database *database;
 	const struct config_environment *environment;
-	/* The one that the request named, or the only one; NULL: all of several. */
-	const struct config_deployment *deployment;
 	const struct engine *engine;
 };
 
 /*
  * The configured database and environment. Names are matched in lower case (two spellings
  * must not become two databases). type, deployment and target may be NULL and must
- * otherwise equal the configuration: a deployment is one of the environment's or the
- * whole route, all of them. SB_ENOROUTE or SB_EINVALID lists what there is.
+ * otherwise equal the configuration; of several deployments that is all of them, since
+ * they are changed together. SB_ENOROUTE or SB_EINVALID lists what there is.
  */
 int app_target(const struct app *app, TALLOC_CTX *ctx, const char *database,
 	       const char *environment, const char *type, const char *deployment,
 	       const char *target, struct app_target *out, struct sb_err *err) MUST_CHECK;
+
+/* The deployment of the environment with that name, or (NULL) the first; target may be
+ * NULL or must be its own. SB_EINVALID lists what there is. */
+int app_deployment(const struct config_environment *e, const char *deployment,
+		   const char *target, const struct config_deployment **out,
+		   struct sb_err *err) MUST_CHECK;
 
 /* Parameters of a deployment's server with timeouts for a request, not for driving. */
 struct db_params app_target_params(const struct config_deployment *deployment,

@@ -61,6 +61,21 @@ static int check_options(const struct candidate *c, struct sb_err *err)
 	return 0;
 }
 
+/* A barrier is a cutover that waits for the other deployments. */
+static int check_policy(const struct candidate *c, struct sb_err *err)
+{
+	const struct config_environment *e = c->target.environment;
+
+	if (e->n_deployments == 1 || strcmp(e->cutover_policy, "barrier") != 0 ||
+	    (c->target.engine->caps & ENGINE_CAP_DEFER_CUTOVER))
+		return 0;
+	return sb_err(
+		err, SB_EUNSUPPORTED,
+		"The configuration of '%s' says cutover_policy = \"barrier\", and the engine "
+		"'%s' cannot wait before its cutover; configure rolling or parallel.",
+		e->name, c->target.engine->name);
+}
+
 static int check_algorithm(const struct candidate *c, struct sb_err *err)
 {
 	const struct schema_plan *outcome = c->outcome;
@@ -119,48 +134,65 @@ static int check_plan(TALLOC_CTX *ctx, const struct candidate *c, struct sb_err 
 			"The plan is unsafe: %.700s%s. Review it, then apply with the option "
 			"allow_unsafe = \"true\".",
 			names.data, n > NAMED_AT_MOST ? " and more" : "");
-	return check_options(c, err) < 0 ? -1 : check_algorithm(c, err);
+	if (check_options(c, err) < 0 || check_policy(c, err) < 0)
+		return -1;
+	return check_algorithm(c, err);
 }
 
 /* ---- has the target changed since the plan was made? ----------------------------------
  */
 
+/* An original of a plan of several deployments says whose it is. */
+static bool is_of(const struct schema_original *o, const char *deployment)
+{
+	return !o->deployment || !deployment || strcmp(o->deployment, deployment) == 0;
+}
+
 static const char *original_sql(const struct schema_original *list, size_t n,
-				const char *namespace, const char *table)
+				const char *deployment, const char *namespace,
+				const char *table)
 {
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(list[i].table, table) == 0 &&
-		    strcmp(list[i].namespace, namespace) == 0)
+		    strcmp(list[i].namespace, namespace) == 0 &&
+		    is_of(&list[i], deployment))
 			return list[i].create_sql;
 	return NULL;
 }
 
-/* Adds the tables of one namespace that are not what they were. */
-static size_t add_differences(const struct schema_plan *outcome, const char *namespace,
-			      const struct schema_original *live, size_t n_live,
-			      struct buf *names, size_t found)
+/* Tables that are not what they were, as words. */
+struct differences {
+	struct buf names;
+	size_t n;
+	const char *place; /* " in eu", or "" */
+};
+
+static void add_difference(struct differences *d, const char *table, const char *what)
+{
+	if (d->n++ < NAMED_AT_MOST)
+		buf_printf(&d->names, "%s'%s' (%s%s)", d->n > 1 ? ", " : "", table, what,
+			   d->place);
+}
+
+/* Those of one namespace of one deployment. */
+static void compare(const struct schema_plan *outcome, const char *deployment,
+		    const char *namespace, const struct schema_original *live,
+		    size_t n_live, struct differences *d)
 {
 	for (size_t i = 0; i < n_live; i++) {
 		const char *was = original_sql(outcome->originals, outcome->n_originals,
-					       namespace, live[i].table);
+					       deployment, namespace, live[i].table);
 
-		if (was && strcmp(was, live[i].create_sql) == 0)
-			continue;
-		if (found++ < NAMED_AT_MOST)
-			buf_printf(names, "%s'%s' (%s)", found > 1 ? ", " : "",
-				   live[i].table, was ? "changed" : "new");
+		if (!was || strcmp(was, live[i].create_sql) != 0)
+			add_difference(d, live[i].table, was ? "changed" : "new");
 	}
 	for (size_t i = 0; i < outcome->n_originals; i++) {
 		const struct schema_original *was = &outcome->originals[i];
 
-		if (strcmp(was->namespace, namespace) != 0 ||
-		    original_sql(live, n_live, namespace, was->table))
-			continue;
-		if (found++ < NAMED_AT_MOST)
-			buf_printf(names, "%s'%s' (gone)", found > 1 ? ", " : "",
-				   was->table);
+		if (strcmp(was->namespace, namespace) == 0 && is_of(was, deployment) &&
+		    !original_sql(live, n_live, NULL, namespace, was->table))
+			add_difference(d, was->table, "gone");
 	}
-	return found;
 }
 
 static bool namespace_affected(const struct schema_plan *outcome, const char *namespace)
@@ -171,46 +203,58 @@ static bool namespace_affected(const struct schema_plan *outcome, const char *na
 	return false;
 }
 
-/*
- * 0 also when the target does not answer: then the driver, which compares before it acts,
- * has the last word, and the request is not lost to a short outage.
- */
-static int check_fresh(TALLOC_CTX *ctx, const struct candidate *c, struct sb_err *err)
+/* -1 when the deployment could not be read. */
+static int compare_deployment(TALLOC_CTX *ctx, const struct candidate *c,
+			      const struct config_deployment *e, struct differences *d,
+			      struct sb_err *err)
 {
-	const struct config_deployment *e = &c->target.environment->deployments[0];
 	struct db_params params =
 		app_target_params(e, TARGET_CONNECT_SECONDS, TARGET_IO_SECONDS);
-	struct sb_err away = { 0 };
-	struct buf names;
 	struct db *db;
-	size_t found = 0;
+	int rc = 0;
 
-	buf_init(&names, ctx);
-	if (db_open(ctx, &params, &db, &away) < 0)
-		goto out;
-	for (size_t i = 0; i < e->n_schemas; i++) {
+	if (db_open(ctx, &params, &db, err) < 0)
+		return -1;
+	for (size_t i = 0; rc == 0 && i < e->n_schemas; i++) {
 		const struct config_schema *s = &e->schemas[i];
 		struct schema_original *live;
 		size_t n;
 
 		if (!namespace_affected(c->outcome, s->namespace))
 			continue;
-		if (schema_read_live(ctx, db, s->namespace, s->schema, &live, &n, &away) <
-		    0)
-			break;
-		found = add_differences(c->outcome, s->namespace, live, n, &names, found);
+		rc = schema_read_live(ctx, db, s->namespace, s->schema, &live, &n, err);
+		if (rc == 0)
+			compare(c->outcome, e->name, s->namespace, live, n, d);
 	}
 	talloc_free(db);
-out:
-	if (found > 0)
+	return rc;
+}
+
+/*
+ * 0 also when a target does not answer: then the driver, which compares before it acts,
+ * has the last word, and the request is not lost to a short outage.
+ */
+static int check_fresh(TALLOC_CTX *ctx, const struct candidate *c, struct sb_err *err)
+{
+	const struct config_environment *e = c->target.environment;
+	struct differences d = { .n = 0 };
+	struct sb_err away;
+
+	buf_init(&d.names, ctx);
+	for (size_t i = 0; i < e->n_deployments; i++) {
+		d.place = e->n_deployments > 1
+				  ? mem_printf(ctx, " in %s", e->deployments[i].name)
+				  : "";
+		if (compare_deployment(ctx, c, &e->deployments[i], &d, &away) < 0)
+			log_err(LOG_WARN, "api.apply.unchecked", &away,
+				"the target could not be read; the driver will compare");
+	}
+	if (d.n > 0)
 		return sb_err(
 			err, SB_ESTALE,
 			"The database has changed since the plan was made: %.700s%s. Plan "
 			"again and review the new plan.",
-			names.data, found > NAMED_AT_MOST ? " and more" : "");
-	if (away.code != SB_OK)
-		log_err(LOG_WARN, "api.apply.unchecked", &away,
-			"the target could not be read; the driver will compare");
+			d.names.data, d.n > NAMED_AT_MOST ? " and more" : "");
 	return 0;
 }
 
@@ -279,6 +323,18 @@ static struct apply_new_task *make_tasks(TALLOC_CTX *ctx,
 	return tasks;
 }
 
+static struct apply_new_operation *make_operations(TALLOC_CTX *ctx,
+						   const struct config_environment *e)
+{
+	struct apply_new_operation *operations =
+		mem_array(ctx, struct apply_new_operation, e->n_deployments);
+
+	for (size_t i = 0; i < e->n_deployments; i++)
+		operations[i] = (struct apply_new_operation){ e->deployments[i].name,
+							      e->deployments[i].target };
+	return operations;
+}
+
 /* What the request means, for telling a repetition from another request with its key. */
 static char *meaning_hash(TALLOC_CTX *ctx, const struct apply_new *request)
 {
@@ -308,6 +364,10 @@ static void make_request(const struct request *req, const struct candidate *c,
 		.idempotency_key = req->idempotency_key,
 		.tasks = make_tasks(req->ctx, c->outcome),
 		.n_tasks = c->outcome->n_changes,
+		.operations = make_operations(req->ctx, c->target.environment),
+		.n_operations = c->target.environment->n_deployments,
+		.cutover_policy = c->target.environment->cutover_policy,
+		.on_failure = c->target.environment->on_failure,
 	};
 	out->idempotency_hash = meaning_hash(req->ctx, out);
 }

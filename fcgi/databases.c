@@ -30,15 +30,26 @@ int databases_read(struct app *app, const struct request *req, struct reply *rep
 
 static struct json_object *environment_json(const struct config_environment *e)
 {
-	struct json_object *o = js_object(), *namespaces = js_array();
+	struct json_object *o = js_object(), *namespaces = js_array(),
+			   *deployments = js_array();
 
 	for (size_t i = 0; i < e->deployments[0].n_schemas; i++)
 		js_push(namespaces,
 			json_object_new_string(e->deployments[0].schemas[i].namespace));
+	for (size_t i = 0; i < e->n_deployments; i++) {
+		struct json_object *d = js_object();
+
+		js_str(d, "deployment", e->deployments[i].name);
+		js_str(d, "target", e->deployments[i].target);
+		js_push(deployments, d);
+	}
 	js_str(o, "environment", e->name);
 	js_str(o, "deployment", e->deployment);
 	js_str(o, "target", e->target);
 	js_add(o, "namespaces", namespaces);
+	js_add(o, "deployments", deployments);
+	js_str(o, "cutover_policy", e->cutover_policy);
+	js_str(o, "on_failure", e->on_failure);
 	return o;
 }
 

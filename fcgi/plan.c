@@ -15,6 +15,7 @@
 #include "core/store/plan.h"
 #include "fcgi/handlers.h"
 #include "fcgi/plan_data.h"
+#include "fcgi/plan_union.h"
 #include "fcgi/view.h"
 
 #define FILE_NAME_MAX_BYTES    255
@@ -160,25 +161,40 @@ static char *render_schema_files(TALLOC_CTX *ctx, const struct schema_namespace 
 /* ---- handlers ------------------------------------------------------------------------
  */
 
-static int make_plan(const struct request *req, const struct app_target *target,
-		     struct schema_plan **outcome, char **schema_files,
-		     struct sb_err *err)
+static int plan_deployment(const struct request *req, const struct app_target *target,
+			   const struct config_deployment *d,
+			   struct schema_plan **outcome, char **schema_files,
+			   struct sb_err *err)
 {
 	const struct plan_input *in = req->body;
 	struct db_params params =
-		app_target_params(&target->environment->deployments[0],
-				  TARGET_CONNECT_SECONDS, TARGET_IO_SECONDS);
+		app_target_params(d, TARGET_CONNECT_SECONDS, TARGET_IO_SECONDS);
 	struct schema_plan_options options = { .engine = target->engine,
 					       .algorithm = ENGINE_ALGORITHM_AUTO };
 	struct schema_namespace *namespaces;
 	size_t n;
 
-	if (decode_schema_files(req->ctx, in->schema_files,
-				&target->environment->deployments[0], &namespaces, &n,
-				err) < 0)
+	if (decode_schema_files(req->ctx, in->schema_files, d, &namespaces, &n, err) < 0)
 		return -1;
 	*schema_files = render_schema_files(req->ctx, namespaces, n);
 	return schema_plan(req->ctx, &params, namespaces, n, &options, outcome, err);
+}
+
+/* Every deployment is planned; the plan is what all of them together need. */
+static int make_plan(const struct request *req, const struct app_target *target,
+		     struct schema_plan **outcome, char **schema_files,
+		     struct sb_err *err)
+{
+	const struct config_environment *e = target->environment;
+	struct schema_plan **plans =
+		mem_array(req->ctx, struct schema_plan *, e->n_deployments);
+
+	for (size_t i = 0; i < e->n_deployments; i++)
+		if (plan_deployment(req, target, &e->deployments[i], &plans[i],
+				    schema_files, err) < 0)
+			return -1;
+	plan_union(req->ctx, e->deployments, plans, e->n_deployments, outcome);
+	return 0;
 }
 
 int plan_post(struct app *app, const struct request *req, struct reply *reply,
@@ -197,11 +213,6 @@ int plan_post(struct app *app, const struct request *req, struct reply *reply,
 	    make_plan(req, &target, &outcome, &plan.schema_files, err) < 0)
 		return -1;
 
-	if (target.environment->n_deployments > 1)
-		return sb_err(
-			err, SB_EUNSUPPORTED,
-			"'%s' has several deployments, which cannot be planned yet.",
-			target.environment->name);
 	plan.plan_id = id_new(req->ctx, "plan");
 	plan.database = mem_strdup(req->ctx, target.database->name);
 	plan.database_type = mem_strdup(req->ctx, target.database->type);

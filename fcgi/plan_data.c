@@ -48,6 +48,8 @@ static struct json_object *original_json(const struct schema_original *original)
 	js_str(o, "namespace", original->namespace);
 	js_str(o, "table", original->table);
 	js_str(o, "create_sql", original->create_sql);
+	if (original->deployment)
+		js_str(o, "deployment", original->deployment);
 	return o;
 }
 
@@ -166,7 +168,8 @@ int plan_data_parse(TALLOC_CTX *ctx, const char *data, struct schema_plan **out,
 
 		o[i] = (struct schema_original){ text(from, "namespace"),
 						 text(from, "table"),
-						 text(from, "create_sql") };
+						 text(from, "create_sql"),
+						 js_get_str(from, "deployment") };
 	}
 	for (size_t i = 0; i < plan->n_errors; i++)
 		e[i] = json_object_get_string(json_object_array_get_idx(errors, i));

@@ -96,12 +96,12 @@ int pull_post(struct app *app, const struct request *req, struct reply *reply,
 	struct db_params params;
 	struct db *db;
 
-	if (app_target(app, req->ctx, in->database, in->environment, in->type,
-		       in->deployment, in->target, &target, err) < 0)
-		return -1;
-	/* Of several, which should be alike, the first unless one is named. */
-	d = target.deployment ? target.deployment : &target.environment->deployments[0];
-	if (check_namespaces(in->namespaces, req, d, err) < 0)
+	/* Of several deployments, which should be alike, the first unless one is named.
+	 */
+	if (app_target(app, req->ctx, in->database, in->environment, in->type, NULL, NULL,
+		       &target, err) < 0 ||
+	    app_deployment(target.environment, in->deployment, in->target, &d, err) < 0 ||
+	    check_namespaces(in->namespaces, req, d, err) < 0)
 		return -1;
 	params = app_target_params(d, TARGET_CONNECT_SECONDS, TARGET_IO_SECONDS);
 	if (db_open(req->ctx, &params, &db, err) < 0)

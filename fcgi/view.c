@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/buf.h"
+#include "core/model/rollout.h"
 #include "fcgi/plan_data.h"
 
 #define REASON_MAX_BYTES 240 /* SEMANTICS G.2: a failure's reason in a list */
@@ -94,19 +95,83 @@ struct json_object *view_plan(const struct plan *plan, const struct schema_plan 
 /* ---- progress ------------------------------------------------------------------------
  */
 
-static struct json_object *operation_json(const struct operation *op)
+/* The bundle's operations as the rules of a rollout take them; of ctx. */
+static struct rollout rollout_of(TALLOC_CTX *ctx, const struct apply_bundle *b)
 {
+	struct rollout_member *members =
+		mem_array(ctx, struct rollout_member, b->n_operations);
+	struct rollout r = { .released = b->apply->released_at != NULL,
+			     .begun = b->apply->started_at != NULL,
+			     .members = members,
+			     .n = b->n_operations };
+	int policy = 0, on_failure = 0;
+
+	/* They never fail, and all operations have the same. */
+	if (rollout_policy_parse(b->operations[0].cutover_policy, &policy) == 0)
+		r.policy = (enum rollout_policy)policy;
+	if (rollout_failure_parse(b->operations[0].on_failure, &on_failure) == 0)
+		r.on_failure = (enum rollout_failure)on_failure;
+	for (size_t i = 0; i < b->n_operations; i++) {
+		const struct operation *op = &b->operations[i];
+
+		members[i] = (struct rollout_member){ op->state, op->started_at != NULL,
+						      op->lease_owner != NULL };
+	}
+	return r;
+}
+
+/* Whom operation i waits for, to begin or to cut over; NULL = nobody. */
+static const char *waiting_for(const struct apply_bundle *b, const struct rollout *r,
+			       size_t i)
+{
+	size_t blocker;
+
+	if (b->operations[i].state == STATE_PENDING
+		    ? rollout_order(r, i, &blocker) == ROLLOUT_HELD
+		    : b->operations[i].state == STATE_WAITING_FOR_CUTOVER &&
+			      rollout_gate(r, i, &blocker) == ROLLOUT_GATE_SHUT)
+		return b->operations[blocker].deployment;
+	return NULL;
+}
+
+static struct json_object *operation_json(const struct apply_bundle *b,
+					  const struct rollout *r, size_t i)
+{
+	const struct operation *op = &b->operations[i];
 	struct json_object *o = js_object();
 
 	js_str(o, "deployment", op->deployment);
 	js_str(o, "target", op->target);
 	js_str(o, "state", state_name(op->state));
 	js_int(o, "attempt", op->attempt);
+	js_bool(o, "held", op->state == STATE_PENDING && !op->claim_after);
+	str_if_any(o, "waiting_for", waiting_for(b, r, i));
+	if (op->state == STATE_FAILED_RETRYABLE)
+		js_time(o, "retry_after", op->claim_after);
 	str_if_any(o, "error_code", op->error_code);
 	str_if_any(o, "error_message", op->error_message);
 	js_time(o, "started_at", op->started_at);
 	js_time(o, "completed_at", op->completed_at);
 	return o;
+}
+
+/* Of the operation that is tried again first; attempts of the one that had most. */
+static void retry_json(struct json_object *o, const struct apply_bundle *b)
+{
+	const char *first = NULL;
+	int attempt = 0;
+
+	for (size_t i = 0; i < b->n_operations; i++) {
+		const struct operation *op = &b->operations[i];
+
+		if (op->attempt > attempt)
+			attempt = op->attempt;
+		if (op->state == STATE_FAILED_RETRYABLE && op->claim_after &&
+		    (!first || strcmp(op->claim_after, first) < 0))
+			first = op->claim_after;
+	}
+	js_int(o, "attempt", attempt);
+	js_time(o, "retry_after", first);
 }
 
 /* An estimate of the total can be too low: never more than all. */
@@ -123,11 +188,21 @@ static int64_t percent_of(const struct task *t)
 	return -1;
 }
 
-static struct json_object *task_json(const struct task *t)
+static const char *deployment_of(const struct apply_bundle *b, const struct task *t)
+{
+	size_t i = 0;
+
+	while (i + 1 < b->n_operations && b->operations[i].id != t->operation_row)
+		i++;
+	return b->operations[i].deployment;
+}
+
+static struct json_object *task_json(const struct apply_bundle *b, const struct task *t)
 {
 	struct json_object *o = js_object();
 
 	js_str(o, "task_id", t->task_id);
+	js_str(o, "deployment", deployment_of(b, t));
 	js_str(o, "table_name", t->table);
 	js_str(o, "namespace", t->namespace);
 	js_str(o, "keyspace", t->namespace);
@@ -215,11 +290,12 @@ struct json_object *view_progress(TALLOC_CTX *ctx, const struct apply_bundle *bu
 	const struct apply *a = bundle->apply;
 	struct json_object *o = js_object(), *operations = js_array(),
 			   *tables = js_array();
+	struct rollout rollout = rollout_of(ctx, bundle);
 
 	for (size_t i = 0; i < bundle->n_operations; i++)
-		js_push(operations, operation_json(&bundle->operations[i]));
+		js_push(operations, operation_json(bundle, &rollout, i));
 	for (size_t i = 0; i < bundle->n_tasks; i++)
-		js_push(tables, task_json(&bundle->tasks[i]));
+		js_push(tables, task_json(bundle, &bundle->tasks[i]));
 	apply_head(o, a);
 	js_str(o, "plan_id", a->plan_id);
 	js_str(o, "database", a->database);
@@ -233,7 +309,10 @@ struct json_object *view_progress(TALLOC_CTX *ctx, const struct apply_bundle *bu
 	js_int(o, "volume", a->volume);
 	js_add(o, "options", view_options(ctx, a->options));
 	js_add(o, "metadata", js_object());
-	js_bool(o, "released", false);
+	retry_json(o, bundle);
+	js_str(o, "cutover_policy", bundle->operations[0].cutover_policy);
+	js_str(o, "on_failure", bundle->operations[0].on_failure);
+	js_bool(o, "released", a->released_at != NULL);
 	js_add(o, "operations", operations);
 	js_add(o, "tables", tables);
 	return o;

@@ -76,6 +76,7 @@ struct apply {
 	char *error_code, *error_message;
 	uint64_t revision; /* grows with every visible change: the ETag */
 	char *created_at, *started_at, *completed_at, *updated_at;
+	char *released_at; /* not in lists */
 };
 
 struct operation {

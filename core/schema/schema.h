@@ -55,6 +55,7 @@ struct schema_original {
 	const char *namespace, *table;
 	const char
 		*create_sql; /* SHOW CREATE TABLE, normalized: no AUTO_INCREMENT value */
+	const char *deployment; /* whose it is; NULL: there is only one */
 };
 
 struct schema_plan {

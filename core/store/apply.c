@@ -1,5 +1,5 @@
 /*
- * apply.c - creating an apply with its operation and tasks. See apply.h.
+ * apply.c - creating an apply with its operations and tasks. See apply.h.
  *
  * Reading is in apply_read.c, lists in apply_list.c.
  */
@@ -9,6 +9,7 @@
 
 #include "core/base/fault.h"
 #include "core/base/id.h"
+#include "core/model/rollout.h"
 
 #define APPLY_STATEMENTS(S)                                                              \
 	S(AP_LOCK, "SELECT owner FROM locks WHERE database_name = ?"                     \
@@ -24,8 +25,9 @@
 	  " pull_request, caller, options, volume, state)"                               \
 	  " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending')")               \
 	S(AP_INSERT_OPERATION,                                                           \
-	  "INSERT INTO apply_operations (apply_row, deployment, target, state,"          \
-	  " claim_after) VALUES (?, ?, ?, 'pending', NOW(6))")                           \
+	  "INSERT INTO apply_operations (apply_row, deployment, target, cutover_policy," \
+	  " on_failure, state, claim_after) VALUES (?, ?, ?, ?, ?, 'pending',"           \
+	  " CASE WHEN ? THEN NOW(6) ELSE NULL END)")                                     \
 	S(AP_INSERT_TASK,                                                                \
 	  "INSERT INTO tasks (task_id, apply_row, operation_row, seq, namespace,"        \
 	  " table_name, ddl, ddl_action, execution_mode, mode_reason, algorithm, state)" \
@@ -148,11 +150,44 @@ static int insert_tasks(TALLOC_CTX *tmp, struct db *db, const struct apply_new *
 	return 0;
 }
 
+/* One for each deployment, in order; row ids ascend in it. */
+static int insert_operations(TALLOC_CTX *tmp, struct db *db, const struct apply_new *r,
+			     uint64_t apply_row, struct sb_err *err)
+{
+	struct rollout_member *members =
+		mem_array(tmp, struct rollout_member, r->n_operations);
+	struct rollout rollout = { .members = members, .n = r->n_operations };
+	int policy, on_failure;
+	size_t blocker;
+
+	if (rollout_policy_parse(r->cutover_policy, &policy) < 0 ||
+	    rollout_failure_parse(r->on_failure, &on_failure) < 0)
+		return sb_err(err, SB_EINTERNAL, "A policy that cannot be.");
+	rollout.policy = (enum rollout_policy)policy;
+	rollout.on_failure = (enum rollout_failure)on_failure;
+	for (size_t i = 0; i < r->n_operations; i++)
+		members[i] = (struct rollout_member){ .state = STATE_PENDING };
+	for (size_t i = 0; i < r->n_operations; i++) {
+		const struct apply_new_operation *o = &r->operations[i];
+		bool go = rollout_order(&rollout, i, &blocker) == ROLLOUT_GO;
+
+		if (db_exec(db, AP_INSERT_OPERATION,
+			    BIND(apply_row, o->deployment, o->target, r->cutover_policy,
+				 r->on_failure, go),
+			    err) < 0)
+			return -1;
+		FAULT("apply.create.operation");
+		if (insert_tasks(tmp, db, r, apply_row, db_insert_id(db), err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int insert_all(TALLOC_CTX *tmp, struct db *db, const struct apply_new *r,
 		      const char *apply_id, struct sb_err *err)
 {
 	const struct plan *p = r->plan;
-	uint64_t apply_row, operation_row;
+	uint64_t apply_row;
 
 	if (db_exec(db, AP_INSERT,
 		    BIND(apply_id, p->id, r->idempotency_key, r->idempotency_hash,
@@ -163,12 +198,7 @@ static int insert_all(TALLOC_CTX *tmp, struct db *db, const struct apply_new *r,
 		return -1;
 	apply_row = db_insert_id(db);
 	FAULT("apply.create.apply");
-	if (db_exec(db, AP_INSERT_OPERATION, BIND(apply_row, p->deployment, p->target),
-		    err) < 0)
-		return -1;
-	operation_row = db_insert_id(db);
-	FAULT("apply.create.operation");
-	if (insert_tasks(tmp, db, r, apply_row, operation_row, err) < 0)
+	if (insert_operations(tmp, db, r, apply_row, err) < 0)
 		return -1;
 	if (db_exec(db, AP_INSERT_LOG,
 		    BIND(apply_row, mem_printf(tmp, "Apply of %s requested by %s.",

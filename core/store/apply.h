@@ -19,6 +19,9 @@ struct apply_new_task {
 	const char *namespace, *table, *ddl, *action;
 	const char *execution_mode, *mode_reason, *algorithm;
 };
+struct apply_new_operation {
+	const char *deployment, *target;
+};
 struct apply_new {
 	const struct plan *plan;
 	const char *caller;	/* who, for people */
@@ -29,11 +32,15 @@ struct apply_new {
 	const char *idempotency_hash; /* SHA-256 hex of the request's meaning */
 	const struct apply_new_task *tasks;
 	size_t n_tasks;
+	const struct apply_new_operation *operations; /* in the order of the rollout */
+	size_t n_operations;
+	const char *cutover_policy, *on_failure; /* rollout.h */
 };
 
 /*
- * Create the apply, its operation, its tasks and the first log line in one transaction;
- * the operation is due at once. *apply_id belongs to ctx.
+ * Create the apply, its operations, each with all tasks, and the first log line in one
+ * transaction; operations whose turn it is are due at once, the others are held.
+ * *apply_id belongs to ctx.
  *   1  created
  *   0  this idempotency key has created *apply_id before, with the same request
  *  -1  SB_EACTIVE (names the active apply), SB_ESTALE (the plan was applied already),

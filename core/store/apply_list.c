@@ -13,10 +13,10 @@
 	" a.deployment, a.engine, a.caller, a.repository, a.pull_request, a.options,"  \
 	" a.volume, a.state, a.error_code, a.error_message, a.revision, a.created_at," \
 	" a.started_at, a.completed_at, a.updated_at"
-#define LIST_FILTER                                                                    \
-	" AND (? IS NULL OR a.database_name = ?) AND (? IS NULL OR a.environment = ?)" \
-	" AND (? IS NULL OR a.deployment = ?) AND (? IS NULL OR a.state = ?)"          \
-	" AND (? = 0 OR a.state IN ('failed','failed_retryable'))"                     \
+#define LIST_FILTER                                                                       \
+	" AND (? IS NULL OR a.database_name = ?) AND (? IS NULL OR a.environment = ?)"    \
+	" AND (? IS NULL OR FIND_IN_SET(?, a.deployment)) AND (? IS NULL OR a.state = ?)" \
+	" AND (? = 0 OR a.state IN ('failed','failed_retryable'))"                        \
 	" AND (? = 0 OR a.created_at >= NOW(6) - INTERVAL ? SECOND)"
 
 #define APPLY_LIST_STATEMENTS(S)                                                        \

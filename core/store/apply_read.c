@@ -12,7 +12,7 @@
 	"a.id, a.plan_row, a.apply_id, a.database_name, a.database_type, a.environment," \
 	" a.deployment, a.engine, a.caller, a.repository, a.pull_request, a.options,"    \
 	" a.volume, a.state, a.error_code, a.error_message, a.revision, a.created_at,"   \
-	" a.started_at, a.completed_at, a.updated_at"
+	" a.started_at, a.completed_at, a.updated_at, a.released_at"
 
 #define APPLY_READ_STATEMENTS(S)                                                         \
 	S(AR_GET, "SELECT " APPLY_COLUMNS ", p.plan_id FROM applies a"                   \
@@ -25,7 +25,8 @@
 	S(AR_BUNDLE,                                                                     \
 	  "SELECT " APPLY_COLUMNS ", p.plan_id,"                                         \
 	  " o.id, o.deployment, o.target, o.state, o.error_code, o.error_message,"       \
-	  " o.attempt, o.claim_after, o.started_at, o.completed_at,"                     \
+	  " o.attempt, o.cutover_policy, o.on_failure, o.lease_owner, o.claim_after,"    \
+	  " o.started_at, o.completed_at,"                                               \
 	  " t.id, t.task_id, t.seq, t.namespace, t.table_name, t.ddl, t.ddl_action,"     \
 	  " t.execution_mode, t.mode_reason, t.algorithm, COALESCE(t.state, 'pending')," \
 	  " t.error_message, t.attempt, t.rows_copied, t.rows_total, t.percent,"         \
@@ -50,7 +51,7 @@ DB_STATEMENTS(apply_read, APPLY_READ_STATEMENTS)
 		COL(STR, st, base error_message), COL(U64, st, base revision),           \
 		COL(STR, st, base created_at), COL(STR, st, base started_at),            \
 		COL(STR, st, base completed_at), COL(STR, st, base updated_at),          \
-		COL(STR, st, base plan_id)
+		COL(STR, st, base released_at), COL(STR, st, base plan_id)
 
 static const struct db_col apply_columns[] = { APPLY_COLS(struct apply, ) };
 
@@ -104,6 +105,9 @@ static const struct db_col bundle_columns[] = {
 	COL(STR, struct bundle_row, o.error_code),
 	COL(STR, struct bundle_row, o.error_message),
 	COL(INT, struct bundle_row, o.attempt),
+	COL(STR, struct bundle_row, o.cutover_policy),
+	COL(STR, struct bundle_row, o.on_failure),
+	COL(STR, struct bundle_row, o.lease_owner),
 	COL(STR, struct bundle_row, o.claim_after),
 	COL(STR, struct bundle_row, o.started_at),
 	COL(STR, struct bundle_row, o.completed_at),

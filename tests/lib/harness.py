@@ -21,10 +21,10 @@ import pymysql.cursors
 from . import places, procs
 from .api import Api, Reply
 from .fake import Fake
-from .stack import DATABASES, FAKE_DATABASES, FAULT_FILE, SCHEMAS, STORAGE_DB, Stack
+from .stack import DATABASES, FAKE_DATABASES, FAULT_FILE, ROLLOUTS, SCHEMAS, STORAGE_DB, Stack
 
 STACK = places.ROOT / "tests" / "stack"
-DATABASE_TYPES = {**DATABASES, **FAKE_DATABASES}
+DATABASE_TYPES = {**DATABASES, **FAKE_DATABASES, **{d: kind for d, (kind, _) in ROLLOUTS.items()}}
 SETTLED = ("completed", "failed", "cancelled", "reverted")
 DEADLINE = 60
 

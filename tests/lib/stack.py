@@ -32,7 +32,17 @@ ENVIRONMENTS = ("staging", "production")
 # builds have no fake engine (engines/fake).
 DATABASES = {"shop": "mysql"}
 FAKE_DATABASES = {"fakeshop": "fake", "resident": "fake_resident"}
-SCHEMAS = tuple(f"{d}_{e}" for d in (*DATABASES, *FAKE_DATABASES) for e in ENVIRONMENTS)
+# Databases with several deployments, each with a schema <database>_<deployment>, and an
+# environment for each pair of policies that tests need: <cutover_policy>_<on_failure>.
+DEPLOYMENTS = ("eu", "us", "ap")
+ROLLOUTS = {
+    "rollout": ("mysql", ("rolling_halt", "rolling_continue", "rolling_pause", "parallel_halt",
+                          "barrier_halt")),
+    "fakerollout": ("fake", ("rolling_halt", "parallel_halt", "parallel_continue",
+                             "barrier_halt", "barrier_continue", "barrier_pause")),
+}
+SCHEMAS = (*(f"{d}_{e}" for d in (*DATABASES, *FAKE_DATABASES) for e in ENVIRONMENTS),
+           *(f"{d}_{e}" for d in ROLLOUTS for e in DEPLOYMENTS))
 FAULT_FILE = "faults"  # rules for running processes (core/base/fault.h)
 PASSED_ON = ("SB_FAULT", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS")
 
@@ -206,6 +216,20 @@ class Stack:
         return DATABASES if self.state["variant"] == "release" else \
             {**DATABASES, **FAKE_DATABASES}
 
+    def _rollouts(self, account: dict) -> dict:
+        """The settings of the databases with several deployments."""
+        if self.state["variant"] == "release":
+            return {}
+        return {database: {"type": conf.quote(kind), "environments": {
+                    name: {"deployments": {
+                               d: {**account, "schemas": {
+                                   database: conf.quote(f"{database}_{d}")}}
+                               for d in DEPLOYMENTS},
+                           "cutover_policy": conf.quote(name.split("_")[0]),
+                           "on_failure": conf.quote(name.split("_")[1])}
+                    for name in environments}}
+                for database, (kind, environments) in ROLLOUTS.items()}
+
     def config_text(self, run_dir: Path) -> str:
         """This stack's configuration with the caller's extra settings laid over it."""
         state = self.state
@@ -233,6 +257,7 @@ class Stack:
                     for name in ENVIRONMENTS}}
                 for database, kind in self.databases().items()},
         }
+        settings["databases"].update(self._rollouts(account("target")))
         extra = state["extra_conf"]
         for name, value in (("DIR", str(self.dir)), ("DB_SOCKET", str(self.server.socket)),
                             ("DB_PORT", str(state["db_port"])),

@@ -245,6 +245,8 @@ static void progress_is_as_described(void **unused)
 	struct apply apply = full_apply();
 	struct task tasks[] = { full_task(), full_task(), full_task() };
 	struct operation operation = { .deployment = text,
+				       .cutover_policy = text,
+				       .on_failure = text,
 				       .target = text,
 				       .state = STATE_RUNNING,
 				       .error_code = text,
@@ -324,11 +326,13 @@ static void plans_survive_storage(void **unused)
 	};
 	static const struct schema_lint lint[] = { { "m", "t", "c", "l", "warning",
 						     "" } };
-	static const struct schema_original originals[] = { { "b", "t1",
-							      "CREATE TABLE\n\t`t1`" } };
+	static const struct schema_original originals[] = {
+		{ "b", "t1", "CREATE TABLE\n\t`t1`", NULL },
+		{ "b", "t1", "CREATE TABLE `t1`", "eu" },
+	};
 	static const char *const errors[] = { "one", "two" };
 	const struct schema_plan before = {
-		changes, 3, lint, 1, errors, 2, originals, 1
+		changes, 3, lint, 1, errors, 2, originals, 2
 	};
 	struct plan row = { .plan_id = text,
 			    .database = text,
@@ -351,6 +355,8 @@ static void plans_survive_storage(void **unused)
 	assert_int_equal(after->changes[1].table_rows, -1);
 	assert_int_equal(after->changes[2].table_rows, 0);
 	assert_string_equal(after->originals[0].create_sql, "CREATE TABLE\n\t`t1`");
+	assert_null(after->originals[0].deployment);
+	assert_string_equal(after->originals[1].deployment, "eu");
 
 	o = js_own(ctx, view_plan(&row, after));
 	check_schema(o, "Plan");
