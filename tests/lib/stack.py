@@ -257,7 +257,7 @@ class Stack:
                     for name in ENVIRONMENTS}}
                 for database, kind in self.databases().items()},
         }
-        settings["databases"].update(self._rollouts(account("target")))
+        settings["databases"].update(self._rollouts(account("target", self.server)))
         extra = state["extra_conf"]
         for name, value in (("DIR", str(self.dir)), ("DB_SOCKET", str(self.server.socket)),
                             ("DB_PORT", str(state["db_port"])),
