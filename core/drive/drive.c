@@ -123,7 +123,7 @@ static int load_context(struct drive *d, char **reason, struct sb_err *err)
 		*reason = mem_printf(d->ctx, "Its options cannot be read: %s", err->msg);
 		return 1;
 	}
-	d->grouped = d->options.defer_cutover;
+	d->grouped = drive_defers_cutover(d);
 	if (d->n_tasks == 0) {
 		*reason = mem_strdup(d->ctx, "It has no tasks in storage; plan again.");
 		return 1;
@@ -254,7 +254,10 @@ static enum step drive_step(struct drive *d)
 	step = drive_obey(d);
 	if (step != STEP_CONTINUE)
 		return step;
-	return d->n_active > 0 ? drive_observe(d) : drive_begin(d);
+	if (d->n_active == 0)
+		return drive_begin(d);
+	step = drive_gate(d);
+	return step == STEP_CONTINUE ? drive_observe(d) : step;
 }
 
 enum drive_result drive_operation(TALLOC_CTX *ctx, const struct config *config,

@@ -54,8 +54,9 @@ struct drive {
 	bool busy_logged;
 	bool given_back;			/* the last commit gave the claim back */
 	const struct control_request *starting; /* a start that is being obeyed */
-	int64_t wait_ms;			/* before the next step */
-	int64_t poll_ms;			/* between looks at the engine */
+	int64_t cutover_sent_ms; /* at the barrier's gate; 0 = not by this driver */
+	int64_t wait_ms;	 /* before the next step */
+	int64_t poll_ms;	 /* between looks at the engine */
 };
 
 /* ---- drive.c ------------------------------------------------------------------------
@@ -90,6 +91,17 @@ enum step drive_restart(struct drive *d);
  * and the operation is stopped again with the reason. False when it is not so: then it is
  * a failure like any other. */
 bool drive_start_failed(struct drive *d, const struct sb_err *why, enum step *step);
+
+/* ---- gate.c: the barrier of a rollout -----------------------------------------------
+ */
+/* The engine stops before its cutover and waits to be told. */
+bool drive_defers_cutover(const struct drive *d);
+/* Cut over when the barrier's gate opens; cancel when it never will. */
+enum step drive_gate(struct drive *d);
+/* In a lease transaction, right before a cutover is sent: no stop or cancel is pending,
+ * and the gate is open. */
+int drive_may_cut_over(struct drive *d, struct lease_tx *tx, bool *may,
+		       struct sb_err *err) MUST_CHECK;
 
 /* ---- replan.c --------------------------------------------------------------------- */
 /* What is left of each open task, from the live schema: needed[i] is 1 (its statement is

@@ -138,19 +138,16 @@ static bool any_halt(const struct control_request *r, size_t n)
 static int send_cutover(struct drive *d, struct lease_tx *tx,
 			const struct control_request *r, struct sb_err *err)
 {
-	TALLOC_CTX *tmp = mem_ctx(d->ctx, "cutover");
-	struct control_request *requests;
-	size_t n;
-	int rc = control_pending(tmp, tx->db, &d->lease, &requests, &n, err);
+	bool may;
+	int rc = drive_may_cut_over(d, tx, &may, err);
 
-	if (rc == 0 && !any_halt(requests, n)) {
+	if (rc == 0 && may) {
 		FAULT("drive.cutover.before");
 		rc = d->engine->ops.cutover(d->run, err) < 0 ? -1 : 1;
 		FAULT("drive.cutover.sent");
 		if (rc == 1 && control_serve(tx, r, err) < 0)
 			rc = -1;
 	}
-	talloc_free(tmp);
 	return rc;
 }
 
@@ -176,7 +173,8 @@ static enum step obey_cutover(struct drive *d, const struct control_request *r)
 	}
 	lease_tx_rollback(&tx);
 	if (rc == 0)
-		return STEP_CONTINUE; /* the next step obeys the stop */
+		return STEP_CONTINUE; /* the next step obeys the stop; or the gate is shut
+				       */
 	/* Not known to have been refused: the next look tells, and may send it again. */
 	if (err_class(err.code) == ERR_UNCERTAIN && !db_is_lost(d->db)) {
 		log_err(LOG_WARN, "drive.cutover_unknown", &err, "asking the engine");

@@ -45,7 +45,7 @@ static int open_engine(struct drive *d, bool evict, struct sb_err *err)
 		.apply_id = d->lease.apply_id,
 		.deployment = d->op.deployment,
 		.lease_token = d->lease.token,
-		.options = { .defer_cutover = d->options.defer_cutover,
+		.options = { .defer_cutover = drive_defers_cutover(d),
 			     .defer_deploy = d->options.defer_deploy,
 			     .enable_revert = d->options.enable_revert,
 			     .skip_revert = d->options.skip_revert,

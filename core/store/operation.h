@@ -7,6 +7,7 @@
 #ifndef SB_STORE_OPERATION_H
 #define SB_STORE_OPERATION_H
 
+#include "core/model/rollout.h"
 #include "core/store/lease.h"
 
 struct claim {
@@ -81,6 +82,17 @@ struct projected {
 };
 int operation_project(struct lease_tx *tx, const struct projection *p,
 		      struct projected *out, struct sb_err *err) MUST_CHECK;
+
+/*
+ * May this operation pass its cutover (rollout_gate)? A read; it decides only when made
+ * in a lease transaction. blocker, of ctx: the deployment that shuts the gate, or NULL.
+ */
+struct operation_gate {
+	enum rollout_gate gate;
+	const char *blocker;
+};
+int operation_gate(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
+		   struct operation_gate *out, struct sb_err *err) MUST_CHECK;
 
 /* ---- for the reaper ---------------------------------------------------------------- */
 

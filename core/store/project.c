@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "core/base/fault.h"
-#include "core/model/rollout.h"
 #include "core/store/operation.h"
 
 #define PROJECT_STATEMENTS(S)                                                             \
@@ -48,6 +47,8 @@
 	  " AND operation IN ('cancel','release','stop')")                                \
 	S(PR_APPLY, "SELECT state, started_at IS NOT NULL, released_at IS NOT NULL,"      \
 		    " error_message FROM applies WHERE id = ? FOR UPDATE")                \
+	S(PR_LOOK, "SELECT state, started_at IS NOT NULL, released_at IS NOT NULL,"       \
+		   " error_message FROM applies WHERE id = ?")                            \
 	S(PR_SET_APPLY,                                                                   \
 	  "UPDATE applies SET state = ?, error_code = ?, error_message = ?,"              \
 	  " started_at = CASE WHEN ? THEN COALESCE(started_at, NOW(6))"                   \
@@ -153,17 +154,18 @@ static int read_requests(struct lease_tx *tx, struct work *w, struct sb_err *err
 	return 0;
 }
 
-static int read_all(struct lease_tx *tx, struct work *w, struct sb_err *err)
+/* The members and the apply, by PR_APPLY (locked) or PR_LOOK. */
+static int read_rows(struct db *db, const struct lease *lease, struct work *w,
+		     const struct db_stmt *apply, struct sb_err *err)
 {
-	if (db_all(w->tmp, tx->db, PR_MEMBERS, BIND(tx->lease->apply_row), member_columns,
+	if (db_all(w->tmp, db, PR_MEMBERS, BIND(lease->apply_row), member_columns,
 		   ARRAY_SIZE(member_columns), sizeof(*w->members), &w->members, &w->n,
 		   err) < 0 ||
-	    db_one(w->tmp, tx->db, PR_APPLY, BIND(tx->lease->apply_row), parent_columns,
+	    db_one(w->tmp, db, apply, BIND(lease->apply_row), parent_columns,
 		   ARRAY_SIZE(parent_columns), &w->apply, err) != 1)
 		return -1;
 	if (w->n == 0)
-		return sb_err(err, SB_ESTORAGE, "%s has no operations.",
-			      tx->lease->apply_id);
+		return sb_err(err, SB_ESTORAGE, "%s has no operations.", lease->apply_id);
 	w->states = mem_array(w->tmp, struct rollout_member, w->n);
 	for (size_t i = 0; i < w->n; i++)
 		w->states[i] =
@@ -175,6 +177,13 @@ static int read_all(struct lease_tx *tx, struct work *w, struct sb_err *err)
 				       .begun = w->apply.begun,
 				       .members = w->states,
 				       .n = w->n };
+	return 0;
+}
+
+static int read_all(struct lease_tx *tx, struct work *w, struct sb_err *err)
+{
+	if (read_rows(tx->db, tx->lease, w, PR_APPLY, err) < 0)
+		return -1;
 	return w->n > 1 ? read_requests(tx, w, err) : 0;
 }
 
@@ -404,14 +413,14 @@ static int project_apply(struct lease_tx *tx, struct work *w, enum state *out,
 /* ---- the lease's own operation -------------------------------------------------------
  */
 
-static int find_own(const struct lease_tx *tx, const struct work *w, size_t *own,
+static int find_own(const struct lease *lease, const struct work *w, size_t *own,
 		    struct sb_err *err)
 {
 	for (*own = 0; *own < w->n; ++*own)
-		if (w->members[*own].id == tx->lease->operation)
+		if (w->members[*own].id == lease->operation)
 			return 0;
 	return sb_err(err, SB_ESTORAGE, "An operation of %s is gone from storage.",
-		      tx->lease->apply_id);
+		      lease->apply_id);
 }
 
 /*
@@ -481,11 +490,31 @@ int operation_project(struct lease_tx *tx, const struct projection *p,
 	int rc = -1;
 
 	*out = (struct projected){ 0 };
-	if (read_all(tx, &w, err) < 0 || find_own(tx, &w, &own, err) < 0 ||
+	if (read_all(tx, &w, err) < 0 || find_own(tx->lease, &w, &own, err) < 0 ||
 	    project_own(tx, &w, own, out, err) < 0 || order_others(tx, &w, own, err) < 0)
 		goto out;
 	rc = project_apply(tx, &w, &out->apply, err);
 	out->operation = w.members[own].state;
+out:
+	talloc_free(w.tmp);
+	return rc;
+}
+
+int operation_gate(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
+		   struct operation_gate *out, struct sb_err *err)
+{
+	struct work w = { .tmp = mem_ctx(db, "gate") };
+	size_t own, blocker = SIZE_MAX;
+	int rc = -1;
+
+	*out = (struct operation_gate){ .gate = ROLLOUT_GATE_SHUT };
+	if (read_rows(db, lease, &w, PR_LOOK, err) < 0 ||
+	    find_own(lease, &w, &own, err) < 0)
+		goto out;
+	out->gate = rollout_gate(&w.rollout, own, &blocker);
+	if (out->gate != ROLLOUT_GATE_OPEN)
+		out->blocker = mem_strdup(ctx, w.members[blocker].deployment);
+	rc = 0;
 out:
 	talloc_free(w.tmp);
 	return rc;

@@ -439,3 +439,192 @@ def test_a_sibling_is_freed_or_the_completion_is_not_there(fresh_stack):
             stack.until(lambda: not stack.drivers(), "it is gone")
     stack.wait_state(apply_id, "completed", deadline=90)
     invariants.check_rest(stack)
+
+
+# ---- barrier, on the fake engine ---------------------------------------------------------------
+
+FAKE = "fakerollout"
+CUT = ("cutting_over", "completed")
+
+
+def at_gate(stack, apply_id, *deployments):
+    for deployment in deployments:
+        wait_operation(stack, apply_id, deployment, "waiting_for_cutover")
+
+
+def cutovers(stack, apply_id):
+    """Deployments in the order in which their cutover was sent, repetitions left out."""
+    return list(dict.fromkeys(c["deployment"] for c in stack.fake.calls(
+        "cutover", apply=apply_id, answer="ok")))
+
+
+def test_barrier_lets_nobody_pass_before_all_have_arrived(stack):
+    create(stack, USERS, database=FAKE)
+    stack.fake.script({"call": "poll", "deployment": "us", "hold": "running", "gate": "us"},
+                      {"call": "poll", "deployment": "ap", "hold": "running", "gate": "ap"})
+    apply_id = start(stack, "barrier_halt", WIDE, database=FAKE)
+    at_gate(stack, apply_id, "eu")
+    wait_task_running(stack, apply_id, "us")
+    # ap begins only when us has arrived, too.
+    assert rows(stack, apply_id)["ap"]["lease_token"] == 0
+    assert stack.progress(apply_id)["operations"][2]["waiting_for"] == "us"
+    stack.fake.release("us")
+    at_gate(stack, apply_id, "us")
+    wait_task_running(stack, apply_id, "ap")
+    seen = stack.progress(apply_id)
+    assert seen["state"] == "running" and seen["operations"][0]["waiting_for"] == "ap"
+    assert not stack.fake.calls("cutover", apply=apply_id)
+    assert not any(has(stack, d, "age", FAKE) for d in DEPLOYMENTS)
+    invariants.check(stack)
+    stack.fake.release("ap")
+    stack.wait_state(apply_id, "completed")
+    assert cutovers(stack, apply_id) == list(DEPLOYMENTS)
+    # One at a time: each has completed before the next one cuts over.
+    order = [m for m in moves(stack, apply_id) if m[1] in CUT and m[0] != "Apply"]
+    ends = [order.index((d, "completed")) for d in DEPLOYMENTS]
+    begins = [min(i for i, m in enumerate(order) if m[0] == d) for d in DEPLOYMENTS]
+    assert ends[0] < begins[1] and ends[1] < begins[2], order
+    assert all(len(stack.fake.created(apply_id)) == 3 for _ in [0])
+    invariants.check_rest(stack)
+
+
+def test_barrier_and_defer_cutover_wait_for_the_operator_once(stack):
+    create(stack, USERS, database=FAKE)
+    apply_id = start(stack, "barrier_halt", WIDE, database=FAKE, defer_cutover=True)
+    stack.wait_state(apply_id, "waiting_for_cutover")
+    assert set(states(stack, apply_id).values()) == {"waiting_for_cutover"}
+    assert not stack.fake.calls("cutover", apply=apply_id)
+    stack.control("cutover", apply_id, "barrier_halt").expect(200)
+    stack.wait_state(apply_id, "completed")
+    assert cutovers(stack, apply_id) == list(DEPLOYMENTS)
+    [request] = stack.storage("SELECT operation, status FROM apply_control_requests")
+    assert request == {"operation": "cutover", "status": "completed"}
+    invariants.check_rest(stack)
+
+
+def test_barrier_halt_cuts_nothing_over_when_one_fails(stack):
+    create(stack, USERS, database=FAKE)
+    stack.fake.script({"call": "poll", "deployment": "ap", "hold": "running", "gate": "ap"})
+    apply_id = start(stack, "barrier_halt", WIDE, database=FAKE)
+    at_gate(stack, apply_id, "eu", "us")
+    wait_task_running(stack, apply_id, "ap")
+    stack.fake.script({"call": "poll", "deployment": "ap", "fail": "mysql:1062"})
+    failed = stack.wait_state(apply_id, "failed")
+    assert states(stack, apply_id) == {"eu": "cancelled", "us": "cancelled", "ap": "failed"}
+    assert failed["error_message"].startswith("ap: ")
+    assert not any(has(stack, d, "age", FAKE) for d in DEPLOYMENTS)
+    assert not stack.fake.calls("cutover", apply=apply_id)
+    invariants.check_rest(stack)
+
+
+def test_barrier_pause_and_release(stack):
+    create(stack, USERS, database=FAKE)
+    stack.fake.script({"call": "poll", "deployment": "us", "fail": "mysql:1062"})
+    apply_id = start(stack, "barrier_pause", WIDE, database=FAKE)
+    paused = stack.wait_state(apply_id, "paused")
+    assert states(stack, apply_id) == {"eu": "waiting_for_cutover", "us": "failed",
+                                       "ap": "pending"}
+    assert [o.get("waiting_for") for o in paused["operations"]] == ["us", None, "us"]
+    invariants.check(stack)
+    stack.control("release", apply_id, "barrier_pause").expect(200)
+    stack.wait_state(apply_id, "failed")
+    assert states(stack, apply_id) == {"eu": "completed", "us": "failed", "ap": "completed"}
+    assert cutovers(stack, apply_id) == ["eu", "ap"]
+    assert_requests_ended(stack)
+    invariants.check_rest(stack)
+
+
+def test_barrier_continue_leaves_the_failed_one_out(stack):
+    create(stack, USERS, database=FAKE)
+    stack.fake.script({"call": "poll", "deployment": "eu", "fail": "mysql:1062"})
+    apply_id = start(stack, "barrier_continue", WIDE, database=FAKE)
+    stack.wait_state(apply_id, "failed")
+    assert states(stack, apply_id) == {"eu": "failed", "us": "completed", "ap": "completed"}
+    assert cutovers(stack, apply_id) == ["us", "ap"]
+    invariants.check_rest(stack)
+
+
+def test_stop_and_start_at_the_gate(stack):
+    create(stack, USERS, database=FAKE)
+    stack.fake.script({"call": "poll", "deployment": "ap", "hold": "running", "gate": "ap"})
+    apply_id = start(stack, "barrier_halt", WIDE, database=FAKE)
+    at_gate(stack, apply_id, "eu", "us")
+    wait_task_running(stack, apply_id, "ap")
+    stack.control("stop", apply_id, "barrier_halt").expect(200)
+    stack.wait_state(apply_id, "stopped")
+    assert set(states(stack, apply_id).values()) == {"stopped"}
+    invariants.check_rest(stack)
+    stack.control("start", apply_id, "barrier_halt").expect(200)
+    at_gate(stack, apply_id, "eu", "us")
+    assert not any(has(stack, d, "age", FAKE) for d in DEPLOYMENTS)
+    stack.fake.release("ap")
+    stack.wait_state(apply_id, "completed")
+    assert cutovers(stack, apply_id) == list(DEPLOYMENTS)
+    assert_requests_ended(stack)
+    invariants.check_rest(stack)
+
+
+def test_kill_9_at_the_gate(stack):
+    create(stack, USERS, database=FAKE)
+    stack.fake.script({"call": "poll", "deployment": "ap", "hold": "running", "gate": "ap"})
+    apply_id = start(stack, "barrier_halt", WIDE, database=FAKE)
+    at_gate(stack, apply_id, "eu", "us")
+    tokens = {d: r["lease_token"] for d, r in rows(stack, apply_id).items()}
+    stack.kill(stack.drivers())
+    stack.until(lambda: all(r["lease_token"] > tokens[d] for d, r in
+                            rows(stack, apply_id).items() if d != "ap"), "they are driven again")
+    invariants.check(stack)
+    stack.fake.release("ap")
+    stack.wait_state(apply_id, "completed")
+    assert cutovers(stack, apply_id) == list(DEPLOYMENTS)
+    invariants.check_rest(stack)
+
+
+def test_a_stop_between_two_cutovers(stack):
+    """What has been cut over stays; what has not does not follow."""
+    create(stack, USERS, database=FAKE)
+    stack.fake.script({"call": "cutover", "deployment": "eu", "wait_after": "cut"})
+    apply_id = start(stack, "barrier_halt", WIDE, database=FAKE)
+    stack.until(lambda: stack.fake.arrived("cut"), "eu is about to cut over")
+    # Recorded when the sibling rows are free again: eu's cutover comes before the stop.
+    stack.fake.script({"call": "poll", "deployment": "eu", "hold": "cutting_over", "gate": "eu"})
+    stack.fake.release("cut")
+    wait_operation(stack, apply_id, "eu", "cutting_over")
+    stack.control("stop", apply_id, "barrier_halt").expect(200)
+    stack.fake.release("eu")
+    stack.until(lambda: stack.progress(apply_id)["state"] in ("stopped", "completed"), "it stops")
+    now = states(stack, apply_id)
+    assert (now["us"], now["ap"]) == ("stopped", "stopped") and now["eu"] in (
+        "stopped", "completed")
+    assert cutovers(stack, apply_id) == ["eu"]
+    stack.control("start", apply_id, "barrier_halt").expect(200)
+    stack.wait_state(apply_id, "completed")
+    invariants.check_rest(stack)
+
+
+def test_parallel_continue_of_an_external_engine(stack):
+    create(stack, USERS, database=FAKE)
+    stack.fake.script({"call": "poll", "deployment": "us", "fail": "mysql:1062"},
+                      {"call": "poll", "deployment": "ap", "hold": "running", "gate": "ap"})
+    apply_id = start(stack, "parallel_continue", WIDE, database=FAKE)
+    stack.wait_state(apply_id, "running_degraded")
+    wait_operation(stack, apply_id, "eu", "completed")
+    invariants.check(stack)
+    stack.fake.release("ap")
+    stack.wait_state(apply_id, "failed")
+    assert states(stack, apply_id) == {"eu": "completed", "us": "failed", "ap": "completed"}
+    invariants.check_rest(stack)
+
+
+def test_rolling_with_a_cutover_by_the_operator_for_each(stack):
+    create(stack, USERS, database=FAKE)
+    apply_id = start(stack, "rolling_halt", WIDE, database=FAKE, defer_cutover=True)
+    for deployment in DEPLOYMENTS:
+        at_gate(stack, apply_id, deployment)
+        assert stack.progress(apply_id)["state"] == "waiting_for_cutover"
+        stack.control("cutover", apply_id, "rolling_halt").expect(200)
+        wait_operation(stack, apply_id, deployment, "completed")
+    stack.wait_state(apply_id, "completed")
+    assert cutovers(stack, apply_id) == list(DEPLOYMENTS)
+    assert_requests_ended(stack)
+    invariants.check_rest(stack)

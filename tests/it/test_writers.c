@@ -197,6 +197,7 @@ static const struct checker {
 /* Readers: they take the lease only to know whose rows to read. */
 #define LEASE_READERS(X)   \
 	X(control_pending) \
+	X(operation_gate)  \
 	X(task_load_all)
 /* No statement of their own. */
 #define LEASE_ENDERS(X) X(lease_tx_rollback)
