@@ -38,11 +38,14 @@ static const struct option {
 #undef OPTION
 };
 
+/* One spelling for each number, so that it comes out as it went in. */
 static int set_int(const struct option *o, const char *text, int *out)
 {
 	char *end;
 	long n;
 
+	if (*text < '1' || *text > '9')
+		return -1;
 	errno = 0;
 	n = strtol(text, &end, 10);
 	if (errno || end == text || *end || n < o->min || n > o->max)
@@ -97,8 +100,10 @@ int options_parse(TALLOC_CTX *ctx, struct json_object *map, struct apply_options
 				"Option '%s' must be a string (options are strings on the "
 				"wire, e.g. \"true\").",
 				key);
-		if (set(ctx, o, json_object_get_string(value), (char *)out + o->offset) <
-		    0)
+		if (strlen(json_object_get_string(value)) !=
+			    (size_t)json_object_get_string_len(value) ||
+		    set(ctx, o, json_object_get_string(value), (char *)out + o->offset) <
+			    0)
 			return sb_err(err, SB_EINVALID,
 				      "Option '%s' must be %s, not '%.100s'.", key,
 				      o->allowed, json_object_get_string(value));
