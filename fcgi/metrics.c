@@ -6,10 +6,12 @@
  * that their number stays small. A dead storage is a value (schemabot_storage_up 0), not
  * an error: the scrape succeeds and the alert can tell the two apart.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/buf.h"
 #include "core/base/log.h"
+#include "core/store/counter.h"
 #include "core/store/metrics.h"
 #include "fcgi/handlers.h"
 
@@ -158,6 +160,64 @@ static void controls(struct buf *b, const struct metric_total *t, size_t n)
 	}
 }
 
+static void failures(struct buf *b, const struct metric_total *t, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		begin_sample(b, "operation_failures_total", t[i].environment);
+		label(b, "database", t[i].database);
+		label(b, "error_code", t[i].label);
+		end_sample(b, (double)t[i].n);
+	}
+}
+
+/* The last bucket is all of them. */
+static void durations(struct buf *b, const struct metric_duration *d, size_t n)
+{
+	static const char *const parts[] = { "bucket", "sum", "count" };
+	char name[64], le[16];
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t p = 0; p < ARRAY_SIZE(parts); p++)
+			for (size_t k = 0; k <= (p == 0 ? METRIC_BUCKETS : 0); k++) {
+				snprintf(name, sizeof(name), "apply_duration_seconds_%s",
+					 parts[p]);
+				begin_sample(b, name, d[i].environment);
+				label(b, "database", d[i].database);
+				label(b, "status", d[i].label);
+				if (p == 0 && k < METRIC_BUCKETS) {
+					snprintf(le, sizeof(le), "%d",
+						 metric_bucket_seconds[k]);
+					label(b, "le", le);
+				} else if (p == 0) {
+					label(b, "le", "+Inf");
+				}
+				if (p == 1)
+					end_sample(b, d[i].seconds);
+				else
+					end_sample(b,
+						   (double)(p == 0 && k < METRIC_BUCKETS
+								    ? d[i].le[k]
+								    : d[i].n));
+			}
+}
+
+/* One family for each, whether or not it has ever happened. */
+static void counters(struct buf *b, const struct metric_total *t, size_t n)
+{
+	for (int c = 0; c < COUNTER_COUNT; c++) {
+		const char *name = counter_name((enum counter)c);
+
+		family(b, name, "counter", counter_help((enum counter)c));
+		for (size_t i = 0; i < n; i++) {
+			if (strcmp(t[i].label, name) != 0)
+				continue;
+			begin_sample(b, name, t[i].environment);
+			label(b, "database", t[i].database);
+			end_sample(b, (double)t[i].n);
+		}
+	}
+}
+
 static void add_all(struct buf *b, const struct metrics *m)
 {
 	family(b, "plans_total", "counter", "Plans made, by whether they have errors.");
@@ -182,11 +242,22 @@ static void add_all(struct buf *b, const struct metrics *m)
 	single(b, "operator_operations_leased", "gauge",
 	       "Operations that a driver holds.", (double)m->operations_leased);
 	single(b, "wedged_operations", "gauge",
-	       "Operations that nobody claimed for two lease windows; should be 0.",
+	       "Operations that nobody claims, or could ever claim, for two lease windows; "
+	       "should be 0.",
 	       (double)m->operations_wedged);
 	single(b, "scheduler_expired_retryable_total", "counter",
 	       "Operations that failed because their retries were used up.",
 	       (double)m->expired_retryable);
+	single(b, "operator_claims_total", "counter",
+	       "Times that a driver or the reaper has claimed an operation.",
+	       (double)m->claims);
+	family(b, "operation_failures_total", "counter",
+	       "Operations that failed, by the code of their error.");
+	failures(b, m->failures, m->n_failures);
+	family(b, "apply_duration_seconds", "histogram",
+	       "From the first driver to the end of an apply.");
+	durations(b, m->durations, m->n_durations);
+	counters(b, m->counters, m->n_counters);
 }
 
 int metrics_text(struct app *app, const struct request *req, struct reply *reply,

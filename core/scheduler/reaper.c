@@ -57,6 +57,14 @@ static int settle_orphans(struct reaper *r, struct sb_err *err)
 	return n;
 }
 
+static int rederive_stale(struct reaper *r, struct sb_err *err)
+{
+	int n = reap_stale_applies(r->db, REAPER_BATCH, err);
+
+	count(r, COUNTER_STALE_APPLIES, n);
+	return n;
+}
+
 static int end_orphaned_requests(struct reaper *r, struct sb_err *err)
 {
 	return reap_orphaned_requests(r->db, REAPER_BATCH, err);
@@ -104,6 +112,7 @@ static const struct duty {
 } duties[] = {
 	{ "reaper.expired", "retries given up", expire_retries },
 	{ "reaper.orphans", "stranded operations and tasks settled", settle_orphans },
+	{ "reaper.stale", "applies derived anew", rederive_stale },
 	{ "reaper.requests", "requests of settled applies ended", end_orphaned_requests },
 	{ "reaper.wedged", "", report_wedged },
 	{ "reaper.logs", "lines of old timelines removed", trim_logs },

@@ -53,7 +53,7 @@ static int hold_all(struct db *db, const struct lease *lease, struct sb_err *err
 {
 	TALLOC_CTX *tmp = mem_ctx(db, "hold_all");
 	struct number *ids, locked;
-	bool held = false;
+	bool held = lease->operation == 0; /* nobody's: apply_rederive() */
 	size_t n;
 	int rc = db_all(tmp, db, LEASE_SIBLINGS, BIND(lease->apply_row), number_column, 1,
 			sizeof(*ids), &ids, &n, err);

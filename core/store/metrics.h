@@ -26,8 +26,24 @@ struct metrics {
 	int64_t operations_due;	   /* claimable now */
 	double oldest_due_seconds; /* how long the oldest of them has been due */
 	int64_t operations_leased; /* being driven */
-	int64_t operations_wedged; /* due for longer than two lease windows */
+	int64_t operations_wedged; /* due for longer than two lease windows, or for ever
+				    */
+	int64_t claims;		   /* ever made: the sum of the fencing numbers */
 	int64_t expired_retryable; /* operations that ran out of retries, ever */
+	struct metric_total *failures; /* operations, label = error code */
+	size_t n_failures;
+	struct metric_total *counters; /* label = the metric's name */
+	size_t n_counters;
+	struct metric_duration *durations;
+	size_t n_durations;
+};
+/* How long settled applies took, from their first driver to their end. */
+#define METRIC_BUCKETS 8
+extern const int metric_bucket_seconds[METRIC_BUCKETS];
+struct metric_duration {
+	char *database, *environment, *label; /* success, error */
+	int64_t n, le[METRIC_BUCKETS];	      /* of them within so many seconds */
+	double seconds;
 };
 int metrics_read(TALLOC_CTX *ctx, struct db *db, struct metrics *out,
 		 struct sb_err *err) MUST_CHECK;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "core/base/fault.h"
+#include "core/base/log.h"
 #include "core/model/control_rules.h"
 
 /* How long an apply must have been left alone before its orphans are settled. */
@@ -70,6 +71,14 @@
 	S(RE_LOG, "INSERT INTO apply_logs (apply_row, level, event_type, old_state,"    \
 		  " new_state, message) VALUES (?, ?, ?, ?, ?, ?)")                     \
 	S(RE_TOUCH, "UPDATE applies SET revision = revision + 1 WHERE id = ?")          \
+	S(RE_STALE,                                                                     \
+	  "SELECT a.id, a.apply_id FROM applies a WHERE a.id > ?"                       \
+	  " AND a.state NOT IN ('completed','failed','cancelled','reverted')"           \
+	  " AND a.updated_at < NOW(6) - INTERVAL ? SECOND"                              \
+	  " AND NOT EXISTS (SELECT 1 FROM apply_operations o WHERE o.apply_row = a.id"  \
+	  " AND (o.claim_after IS NOT NULL"                                             \
+	  " OR (a.state = 'stopped' AND o.state = 'stopped')))"                         \
+	  " ORDER BY a.id LIMIT ?")                                                     \
 	S(RE_OLD_LOGS,                                                                  \
 	  "SELECT COALESCE(MAX(id), 0), COUNT(*), COALESCE(MIN(old), 0) FROM"           \
 	  " (SELECT id, created_at < NOW(6) - INTERVAL ? DAY AS old FROM apply_logs"    \
@@ -325,6 +334,56 @@ int reap_orphans(struct db *db, int batch, struct sb_err *err)
 	int tasks = operations < 0 ? -1 : mend_all(db, RE_ORPHAN_TASKS, batch, err);
 
 	return tasks < 0 ? -1 : operations + tasks;
+}
+
+/* ---- stale parents ---------------------------------------------------------------- */
+
+struct stale {
+	uint64_t id;
+	char *apply_id;
+};
+static const struct db_col stale_columns[] = {
+	COL(U64, struct stale, id),
+	COL(STR, struct stale, apply_id),
+};
+
+/* One page of candidates; *last is where the next begins, 0 when there is none. */
+static int rederive_page(struct db *db, int batch, uint64_t *last, struct sb_err *err)
+{
+	TALLOC_CTX *tmp = mem_ctx(db, "rederive_page");
+	struct stale *rows;
+	bool changed;
+	int total = 0;
+	size_t n;
+	int rc = db_all(tmp, db, RE_STALE, BIND(*last, LEASE_SECONDS, batch),
+			stale_columns, ARRAY_SIZE(stale_columns), sizeof(*rows), &rows,
+			&n, err);
+
+	for (size_t i = 0; rc >= 0 && i < n; i++) {
+		FAULT("reap.stale.found");
+		rc = apply_rederive(db, rows[i].id, rows[i].apply_id, &changed, err);
+		if (rc == 0 && changed) {
+			log_warn("reaper.stale", "%s: its state was derived anew",
+				 rows[i].apply_id);
+			total++;
+		}
+	}
+	*last = rc >= 0 && n == (size_t)batch ? rows[n - 1].id : 0;
+	talloc_free(tmp);
+	return rc < 0 ? -1 : total;
+}
+
+int reap_stale_applies(struct db *db, int batch, struct sb_err *err)
+{
+	uint64_t last = 0;
+	int total = 0, n;
+
+	/* A paused rollout is a candidate, too, and stays one: look past those. */
+	do {
+		n = rederive_page(db, batch, &last, err);
+		total += n < 0 ? 0 : n;
+	} while (n >= 0 && last > 0 && total < batch);
+	return n < 0 ? -1 : total;
 }
 
 /* ---- requests --------------------------------------------------------------------- */

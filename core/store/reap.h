@@ -34,6 +34,13 @@ int reap_orphans(struct db *db, int batch, struct sb_err *err) MUST_CHECK;
 /* End the pending requests of applies that are settled: nobody else will answer them. */
 int reap_orphaned_requests(struct db *db, int batch, struct sb_err *err) MUST_CHECK;
 
+/*
+ * Applies whose state does not follow from their operations any more, or whose held
+ * operations nobody has released: derive both anew. A sign of it is that nothing of an
+ * apply can be claimed though it is not at rest.
+ */
+int reap_stale_applies(struct db *db, int batch, struct sb_err *err) MUST_CHECK;
+
 /* The timelines of applies that have been settled for so many days. */
 int reap_old_logs(struct db *db, int days, int batch, struct sb_err *err) MUST_CHECK;
 

@@ -203,14 +203,14 @@ class Tidying(Story):
         assert fault.fired("schema.scratch.created") and self.scratch()
 
     def scratch(self):
-        return [d for d in self.stack.databases() if d.startswith("_schemabot_")]
+        return [d for d in self.stack.databases() if d.startswith("_schemabot_2")]
 
     def live(self):
         self.reap()
 
     def check(self):
         assert not self.scratch()
-        assert self.rows("SELECT status FROM apply_control_requests") == [{"status": "failed"}]
+        assert self.rows("SELECT status FROM apply_control_requests") == [{"status": "completed"}]
 
 
 class Reservations(Story):
