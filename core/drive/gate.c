@@ -15,7 +15,7 @@
 #include "core/base/log.h"
 #include "core/drive/drive_internal.h"
 
-/* An engine that still waits so long after it was told is told again. */
+/* An engine that refused, or still waits so long after it was told, is told again. */
 #define AGAIN_MS 5000
 
 static bool has_barrier(const struct drive *d)
@@ -67,6 +67,8 @@ static enum step cut_over(struct drive *d)
 		return drive_step_of(d, &err, "cutting over");
 	}
 	FAULT("drive.gate.before");
+	if (may)
+		d->cutover_sent_ms = clock_ms();
 	if (may && d->engine->ops.cutover(d->run, &err) < 0) {
 		lease_tx_rollback(&tx);
 		/* Refused or unknown: the next look at the engine tells. */
@@ -84,8 +86,6 @@ static enum step cut_over(struct drive *d)
 	}
 	if (lease_tx_commit(&tx, &err) < 0)
 		return drive_step_of(d, &err, "cutting over");
-	if (may)
-		d->cutover_sent_ms = clock_ms();
 	return STEP_CONTINUE;
 }
 

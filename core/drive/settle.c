@@ -9,6 +9,7 @@
 
 #include "core/base/fault.h"
 #include "core/base/log.h"
+#include "core/base/proc.h"
 #include "core/drive/drive.h"
 #include "core/drive/drive_internal.h"
 #include "core/model/control_rules.h"
@@ -31,6 +32,15 @@ static bool held(const struct projected *now)
 	return now->given_back && now->operation == STATE_PENDING;
 }
 
+/* Somebody else has become due. Best effort: a scheduler looks every second. */
+static void wake_scheduler(struct drive *d)
+{
+	char *path = mem_printf(d->ctx, "%s/scheduler.sock", d->config->run_dir);
+
+	proc_wake_send(path);
+	talloc_free(path);
+}
+
 int settle_commit(struct drive *d, struct lease_tx *tx, const struct projection *p,
 		  enum state *state, struct sb_err *err)
 {
@@ -49,6 +59,9 @@ int settle_commit(struct drive *d, struct lease_tx *tx, const struct projection 
 	FAULT("drive.settle.committed");
 	d->op.state = *state = now.operation;
 	d->given_back = now.given_back;
+	/* A driver that gives its own back looks for the next one by itself. */
+	if (now.freed && !now.given_back && d->config)
+		wake_scheduler(d);
 	return 0;
 }
 

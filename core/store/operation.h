@@ -79,6 +79,7 @@ struct projection {
 struct projected {
 	enum state operation, apply;
 	bool given_back; /* the claim is: nothing more may be done under this lease */
+	bool freed;	 /* another operation has become due */
 };
 int operation_project(struct lease_tx *tx, const struct projection *p,
 		      struct projected *out, struct sb_err *err) MUST_CHECK;

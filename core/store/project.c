@@ -109,6 +109,7 @@ struct work {
 	size_t n;
 	bool stop, cancel, release; /* such a request is pending */
 	bool changed;		    /* something was written */
+	bool freed;		    /* somebody has become due */
 };
 
 /* Is being in this state proof that somebody has worked on the row? */
@@ -305,6 +306,7 @@ static int order_member(struct lease_tx *tx, struct work *w, size_t i, struct sb
 		return -1;
 	FAULT("operation.project.order");
 	w->changed = true;
+	w->freed |= wanted;
 	m->claimable = wanted;
 	return log_rollout(
 		tx,
@@ -325,7 +327,7 @@ static int wake_at_gate(struct lease_tx *tx, struct work *w, size_t i, struct sb
 	    rollout_gate(&w->rollout, i, &blocker) == ROLLOUT_GATE_SHUT)
 		return 0;
 	m->later = false;
-	w->changed = true;
+	w->changed = w->freed = true;
 	return db_exec(tx->db, PR_FREE, BIND(m->id), err) < 0 ? -1 : 0;
 }
 
@@ -495,6 +497,7 @@ int operation_project(struct lease_tx *tx, const struct projection *p,
 		goto out;
 	rc = project_apply(tx, &w, &out->apply, err);
 	out->operation = w.members[own].state;
+	out->freed = w.freed;
 out:
 	talloc_free(w.tmp);
 	return rc;

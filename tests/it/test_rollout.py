@@ -11,6 +11,7 @@ import signal
 import pytest
 
 from lib import invariants
+from lib.harness import SETTLED
 from lib.stack import DEPLOYMENTS
 
 USERS = "CREATE TABLE users (id bigint NOT NULL AUTO_INCREMENT, name varchar(50) NOT NULL, PRIMARY KEY (id))"
@@ -439,6 +440,77 @@ def test_a_sibling_is_freed_or_the_completion_is_not_there(fresh_stack):
             stack.until(lambda: not stack.drivers(), "it is gone")
     stack.wait_state(apply_id, "completed", deadline=90)
     invariants.check_rest(stack)
+
+
+@pytest.mark.parametrize("point", [
+    "operation.project.operation", "operation.project.order", "operation.project.apply",
+    "drive.settle.before_commit", "drive.settle.committed"])
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_crash_while_one_hands_over_to_the_next(stack, point, nth):
+    """Whatever is lost, nobody begins before its turn and nobody is forgotten."""
+    create(stack, USERS)
+    plan = stack.plan([WIDE], "rolling_halt", database="rollout")
+    with stack.faults(f"schemabot-driver/{point}:crash@{nth}"):
+        apply_id = stack.apply(plan)
+        seen = set()
+        while stack.progress(apply_id)["state"] not in SETTLED:
+            now = states(stack, apply_id)
+            seen.add(tuple(now.values()))
+            invariants.check(stack)
+    assert stack.progress(apply_id)["state"] == "completed"
+    for eu, us, ap in seen:
+        assert us == "pending" or eu == "completed", seen
+        assert ap == "pending" or us == "completed", seen
+    invariants.check_rest(stack)
+
+
+@pytest.mark.parametrize("point", [
+    "operation.project.sibling_tasks", "operation.project.operation",
+    "operation.project.apply", "drive.settle.before_commit"])
+def test_crash_while_a_failure_cancels_the_others(stack, point):
+    create(stack, USERS)
+    spoil(stack, "eu")
+    plan = stack.plan([UNIQUE], "rolling_halt", database="rollout")
+    nth = 1 if point.endswith("tasks") else 3
+    with stack.faults(f"schemabot-driver/{point}:crash@{nth}"):
+        apply_id = stack.apply(plan, allow_unsafe=True)
+        stack.wait_state(apply_id, "failed", deadline=30)
+    assert states(stack, apply_id) == {"eu": "failed", "us": "cancelled", "ap": "cancelled"}
+    invariants.check_rest(stack)
+
+
+def test_a_retry_that_is_given_up_ends_the_rollout(fresh_stack):
+    stack = fresh_stack()
+    create(stack, USERS)
+    user = stack.sql("SELECT user AS user, host AS host FROM mysql.user"
+                     " WHERE user = 'sb_target'")[0]
+    account = f"'{user['user']}'@'{user['host']}'"
+    plan = stack.plan([WIDE], "rolling_halt", database="rollout")
+    stack.sql(f"ALTER USER {account} ACCOUNT LOCK")
+    apply_id = stack.apply(plan)
+    stack.until(lambda: rows(stack, apply_id)["eu"]["attempt"] >= 2
+                and rows(stack, apply_id)["eu"]["state"] == "failed_retryable", "it waits")
+    stack.storage("UPDATE apply_operations SET failed_at = NOW(6) - INTERVAL 25 HOUR,"
+                  " claim_after = NOW(6) + INTERVAL 1 DAY WHERE state = 'failed_retryable'")
+    stack.reap()
+    failed = stack.wait_state(apply_id, "failed")
+    assert failed["error_message"].startswith("eu: Gave up")
+    assert states(stack, apply_id) == {"eu": "failed", "us": "cancelled", "ap": "cancelled"}
+    stack.sql(f"ALTER USER {account} ACCOUNT UNLOCK")
+    invariants.check_rest(stack)
+
+
+def test_a_deployment_that_is_not_configured_any_more_fails(stack):
+    create(stack, USERS)
+    with table_in_use(stack, "us"):
+        apply_id = start(stack, "rolling_halt", WIDE)
+        wait_task_running(stack, apply_id, "us")
+        stack.storage("UPDATE apply_operations SET deployment = 'mars'"
+                      " WHERE deployment = 'ap'")
+    failed = stack.wait_state(apply_id, "failed")
+    assert states(stack, apply_id) == {"eu": "completed", "us": "completed", "mars": "failed"}
+    assert failed["error_code"] == "deployment_not_found"
+    assert "'mars'" in failed["error_message"]
 
 
 # ---- barrier, on the fake engine ---------------------------------------------------------------

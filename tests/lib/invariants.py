@@ -113,13 +113,22 @@ def apply_states(apply):
     begun = apply["started_at"] is not None
     if len(operations) == 1:
         return {derive(states, begun)}
-    if "failed" not in states:
-        allowed = {derive(states, begun)}
-        if "stopped" in states and any(s not in (*SETTLED, "stopped") for s in states):
-            allowed.add(derive([s for s in states if s != "stopped"], begun))
-        return allowed
-    started = [o for o in operations if o["state"] not in SETTLED and o["started_at"]]
     left = [s for s in states if s not in SETTLED]
+    if "failed" not in states:
+        if not left:
+            return {derive(states, begun)}
+        if set(left) == {"stopped"}:
+            return {"stopped"}
+        # While something is driven, neither what is being stopped or cancelled says what
+        # the whole is, nor what waits for its turn.
+        going = [o["state"] for o in operations if o["state"] not in
+                 ("stopped", "cancelled", "reverted") and
+                 not (o["state"] == "pending" and o["claim_after"] is None)]
+        if all(s in SETTLED for s in going):
+            return {"stopped"} if "stopped" in left else {derive(["pending"], begun)}
+        return {derive(going, begun),
+                derive(going + ["pending"] * ("pending" in left), begun)}
+    started = [o for o in operations if o["state"] not in SETTLED and o["started_at"]]
     policy = operations[0].get("on_failure", "halt")
     allowed = set()
     if not left:
@@ -140,6 +149,8 @@ def held_lawfully(operation, siblings, apply):
     earlier = [s for s in siblings if s["id"] < operation["id"]]
     go_on = operation["on_failure"] == "continue" or \
         (operation["on_failure"] == "pause" and apply.get("released_at"))
+    if operation["on_failure"] == "halt" and any(s["state"] == "failed" for s in siblings):
+        return True  # until those that have begun have ended
     if operation["cutover_policy"] == "parallel":
         return any(s["state"] == "failed" for s in earlier) and not go_on
 
