@@ -48,12 +48,13 @@ static int hold(struct db *db, const struct lease *lease, struct sb_err *err)
 	return rc == 0 ? lost(lease, err) : rc;
 }
 
-/* A lock through another index would be taken in another order, and deadlock. */
+/* A lock through another index would be taken in another order, and deadlock. Nobody's
+ * lease (apply_rederive()) has no operation of its own to hold. */
 static int hold_all(struct db *db, const struct lease *lease, struct sb_err *err)
 {
 	TALLOC_CTX *tmp = mem_ctx(db, "hold_all");
 	struct number *ids, locked;
-	bool held = lease->operation == 0; /* nobody's: apply_rederive() */
+	bool held = lease->operation == 0;
 	size_t n;
 	int rc = db_all(tmp, db, LEASE_SIBLINGS, BIND(lease->apply_row), number_column, 1,
 			sizeof(*ids), &ids, &n, err);
