@@ -165,15 +165,14 @@ enum rollout_gate rollout_gate(const struct rollout *r, size_t i, size_t *blocke
 struct tally {
 	bool open;    /* somebody is not settled */
 	bool stopped; /* … and somebody of those is stopped */
-	bool only_stopped;
 	bool failed;
-	bool claimed; /* somebody who is held is looked at by a driver all the same */
+	bool claimed; /* somebody who has not begun is looked at by a driver */
 	bool waiting; /* for a release: to begin, or at the gate */
 };
 
 static struct tally count(const struct rollout *r)
 {
-	struct tally t = { .only_stopped = true };
+	struct tally t = { .open = false };
 	size_t ignored;
 	bool paused = pausing(r, &ignored);
 
@@ -183,12 +182,11 @@ static struct tally count(const struct rollout *r)
 		bool held = order == ROLLOUT_HELD && m->state == STATE_PENDING;
 
 		t.failed |= m->state == STATE_FAILED;
+		t.claimed |= m->owned && m->state == STATE_PENDING;
 		if (state_is_settled(m->state) || order == ROLLOUT_CANCELLED)
 			continue;
 		t.open = true;
 		t.stopped |= m->state == STATE_STOPPED;
-		t.only_stopped &= m->state == STATE_STOPPED;
-		t.claimed |= held && m->owned;
 		t.waiting |= paused && (held || (r->policy == ROLLOUT_BARRIER &&
 						 m->state == STATE_WAITING_FOR_CUTOVER));
 	}
@@ -231,7 +229,7 @@ enum state rollout_derive(const struct rollout *r)
 
 	if (!t.open)
 		return s;
-	if (t.only_stopped || (t.stopped && !any_open && !t.claimed))
+	if (t.stopped && !any_open && !t.claimed)
 		return STATE_STOPPED;
 	if (t.failed)
 		return t.waiting ? STATE_PAUSED : STATE_RUNNING_DEGRADED;

@@ -96,6 +96,8 @@ static void walk(void (*visit)(const struct rollout *))
 struct seen {
 	bool failed, open, stopped, fresh_go, fresh_held, at_work, cancelled;
 	bool gate_moves; /* somebody at the gate may pass it or has to be cancelled */
+	bool claimed;	 /* somebody who is pending is owned */
+	size_t owned;	 /* how many open ones are */
 };
 
 static struct seen look(const struct rollout *r)
@@ -111,6 +113,8 @@ static struct seen look(const struct rollout *r)
 		s.failed |= m->state == STATE_FAILED;
 		if (state_is_settled(m->state))
 			continue;
+		s.owned += m->owned;
+		s.claimed |= m->owned && m->state == STATE_PENDING;
 		if (order == ROLLOUT_CANCELLED) {
 			s.cancelled = true;
 			continue;
@@ -134,6 +138,9 @@ static void check_state(const struct rollout *r)
 	struct seen s = look(r);
 
 	HOLDS(r, state_is_settled(state) == !s.open);
+	/* At most the one who is asking, and who will find itself cancelled. */
+	HOLDS(r, !state_is_settled(state) || s.owned <= 1);
+	HOLDS(r, state != STATE_STOPPED || !s.claimed);
 	HOLDS(r, state != STATE_COMPLETED || !s.failed);
 	HOLDS(r, s.open || !s.failed || state == STATE_FAILED);
 	HOLDS(r, state != STATE_STOPPED || (s.stopped && !s.at_work && !s.fresh_go));
@@ -219,6 +226,37 @@ static void check_order(const struct rollout *r)
 			gates++;
 	}
 	HOLDS(r, gates <= 1);
+}
+
+/* Nobody cuts over before all have arrived, nor after a failure that nobody accepted. */
+static void check_gate(const struct rollout *r)
+{
+	bool goes_on = r->on_failure == ROLLOUT_ON_FAILURE_CONTINUE ||
+		       (r->on_failure == ROLLOUT_ON_FAILURE_PAUSE && r->released);
+	size_t blocker;
+
+	for (size_t i = 0; i < r->n; i++) {
+		if (r->members[i].state != STATE_WAITING_FOR_CUTOVER ||
+		    rollout_gate(r, i, &blocker) != ROLLOUT_GATE_OPEN ||
+		    r->policy != ROLLOUT_BARRIER)
+			continue;
+		for (size_t j = 0; j < r->n; j++) {
+			enum state s = r->members[j].state;
+
+			HOLDS(r, state_is_settled(s)
+					 ? s == STATE_COMPLETED || goes_on
+					 : state_rank(s) >=
+						   state_rank(STATE_WAITING_FOR_CUTOVER));
+			HOLDS(r, j >= i || (s != STATE_WAITING_FOR_CUTOVER &&
+					    s != STATE_CUTTING_OVER));
+		}
+	}
+}
+
+static void nobody_passes_a_gate_too_early(void **unused)
+{
+	(void)unused;
+	walk(check_gate);
 }
 
 static void order_and_gate_follow_the_policies(void **unused)
@@ -335,6 +373,7 @@ int main(void)
 		cmocka_unit_test(the_state_keeps_its_promises),
 		cmocka_unit_test(somebody_can_always_move),
 		cmocka_unit_test(order_and_gate_follow_the_policies),
+		cmocka_unit_test(nobody_passes_a_gate_too_early),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
