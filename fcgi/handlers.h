@@ -15,6 +15,8 @@
 	/* progress.c */        \
 	X(progress_of_apply)    \
 	X(progress_of_database) \
+	/* why.c */             \
+	X(why_of_apply)         \
 	/* status.c */          \
 	X(status_read)          \
 	X(history_read)         \

@@ -44,6 +44,8 @@ const struct route routes[] = {
 	  NULL, NULL, "Progress", "How far an apply is."),
 	R(GET, "/api/progress/{database}", READ, progress_of_database,
 	  NULL, &progress_query_spec, "Progress", "How far the active apply of a database is, else its latest."),
+	R(GET, "/api/why/{apply_id}", READ, why_of_apply,
+	  NULL, NULL, "Why", "Why an apply does or does not move: what it waits for, and until when."),
 	R(GET, "/api/status", READ, status_read,
 	  NULL, &status_query_spec, "Status", "Applies: live ones first, then by latest activity."),
 	R(GET, "/api/history/{database}", READ, history_read,

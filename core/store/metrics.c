@@ -40,7 +40,7 @@
 	  " SUM(s <= 5), SUM(s <= 30), SUM(s <= 120), SUM(s <= 600), SUM(s <= 3600),"    \
 	  " SUM(s <= 21600), SUM(s <= 86400) FROM (SELECT database_name, environment,"   \
 	  " state, TIMESTAMPDIFF(MICROSECOND, started_at, completed_at) / 1e6 AS s"      \
-	  " FROM applies WHERE state IN ('completed','failed')"                          \
+	  " FROM applies WHERE (state = 'completed' OR state = 'failed')"                \
 	  " AND started_at IS NOT NULL AND completed_at IS NOT NULL) ended"              \
 	  " GROUP BY database_name, environment, label")                                 \
 	S(ME_EXPIRED, "SELECT COUNT(*) FROM apply_operations"                            \

@@ -45,6 +45,7 @@ DB_STATEMENTS(storage, STORAGE_STATEMENTS)
 	X(setting)    \
 	X(metrics)    \
 	X(counter)    \
+	X(why)        \
 	X(reap)
 #define X(set) extern const struct db_stmt_set set##_statements;
 SETS(X)
