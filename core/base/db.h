@@ -71,6 +71,10 @@ uint64_t db_connection_id(const struct db *db);
 /* True after an error that proved the connection unusable: free it and open another. */
 bool db_is_lost(const struct db *db);
 const struct db_params *db_params(const struct db *db);
+/* After so many seconds of our silence a server lets go of what we hold: storage of the
+ * row locks of an open transaction, a target of the advisory locks of a changing driver.
+ */
+unsigned db_idle_seconds(void);
 /* The connection's socket: to be dup()ed by somebody who may have to shutdown() it while
  * another thread is blocked in a call on db; the call then returns that it was lost. */
 int db_socket(const struct db *db);

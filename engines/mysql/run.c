@@ -25,18 +25,19 @@
 
 /*
  * Short lock waits, no statement timeout; and the idle connection of a driver that was
- * frozen or vanished with its host before it signed its tables lets go of its locks after
- * a minute and a half: no living driver leaves it idle for so long (it fences itself).
+ * frozen or vanished with its host lets go of its locks before its lease is over. A
+ * living driver that left it idle for so long loses the locks with the connection that
+ * it would change something through.
  */
 static int set_up_ddl(struct db *db, struct sb_err *err)
 {
 	TALLOC_CTX *mem = mem_ctx(NULL, "set_up_ddl");
-	char *sql =
-		mem_printf(mem,
-			   "SET SESSION lock_wait_timeout = %d,"
-			   " innodb_lock_wait_timeout = %d, wait_timeout = 90%s",
-			   MYSQL_LOCK_WAIT_SECONDS, MYSQL_LOCK_WAIT_SECONDS,
-			   db_flavor(db) == DB_MARIADB ? ", max_statement_time = 0" : "");
+	char *sql = mem_printf(
+		mem,
+		"SET SESSION lock_wait_timeout = %d,"
+		" innodb_lock_wait_timeout = %d, wait_timeout = %u%s",
+		MYSQL_LOCK_WAIT_SECONDS, MYSQL_LOCK_WAIT_SECONDS, db_idle_seconds(),
+		db_flavor(db) == DB_MARIADB ? ", max_statement_time = 0" : "");
 	int rc = db_run(db, sql, err);
 
 	if (rc < 0 && err && err_class(err->code) == ERR_UNCERTAIN)

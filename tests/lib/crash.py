@@ -52,7 +52,9 @@ class Attendant:
 
     def __enter__(self):
         self.stack.command("stop-cron")
-        self.env = {**Stack(self.stack.dir).environment(), procs.MARKER: str(self.stack.dir)}
+        # Row locks of a frozen process are given up after that, instead of 45 s.
+        self.env = {**Stack(self.stack.dir).environment(), procs.MARKER: str(self.stack.dir),
+                    "SB_IDLE_SECONDS": "3"}
         self.thread.start()
         return self
 
