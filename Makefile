@@ -49,7 +49,7 @@ UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC)) \
 	$(patsubst tests/it/%.c,$(BUILD)/tests-it/%,$(IT_SRC))
 
 .PHONY: all deps demo demo-stop test check-unit check-it asan tsan lint fmt fmt-check \
-	layers hdr-check analyze hooks bench install clean units
+	layers hdr-check analyze hooks bench soak install clean units
 
 # Keep the objects of the programs: make would count them as intermediate.
 .SECONDARY:
@@ -171,6 +171,12 @@ bench:
 	@etc/dev/deps bench
 	@$(MAKE) --no-print-directory -s VARIANT=release all .build/release/bench/claim
 	@SB_VARIANT=release tests/bench/run
+
+MINUTES ?= 10
+soak:
+	@etc/dev/deps test
+	@$(MAKE) --no-print-directory -s VARIANT=test all
+	@SB_VARIANT=test tests/soak/run --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/schemabot
