@@ -513,6 +513,31 @@ def test_a_deployment_that_is_not_configured_any_more_fails(stack):
     assert "'mars'" in failed["error_message"]
 
 
+def test_siblings_that_write_at_once_do_not_deadlock(stack):
+    """Every transaction of every driver locks all operations, in one order; so do requests."""
+    tables = [f"t{n}" for n in range(8)]
+    small = [f"CREATE TABLE {t} (id int NOT NULL, PRIMARY KEY (id))" for t in tables]
+    wide = [s.replace("id int NOT NULL", "id int NOT NULL, a int") for s in small]
+    create(stack, *small)
+    apply_id = start(stack, "parallel_halt", *wide)
+    state = ""
+    while state != "completed":
+        stack.control("stop", apply_id, "parallel_halt").expect(200, 202, 409)
+        state = stack.wait_state(apply_id, ("stopped", "completed"))["state"]
+        invariants.check(stack)
+        if state == "stopped":
+            stack.control("start", apply_id, "parallel_halt").expect(200)
+            done = len([t for t in stack.progress(apply_id)["tables"]
+                        if t["status"] == "completed"])
+            stack.until(lambda done=done: len([t for t in stack.progress(apply_id)["tables"]
+                                     if t["status"] == "completed"]) > done,
+                        "it gets further")
+    assert len(stack.progress(apply_id)["tables"]) == 24
+    assert "Deadlock" not in stack.new_logs(100000)
+    assert_requests_ended(stack)
+    invariants.check_rest(stack)
+
+
 # ---- barrier, on the fake engine ---------------------------------------------------------------
 
 FAKE = "fakerollout"
