@@ -423,7 +423,7 @@ static const struct db_col state_column[] = { { DB_COL_ENUM, 0, state_parse } };
 
 /* The apply's state, for requests: stopped only when nothing of it works any more. */
 static int state_for_requests(TALLOC_CTX *tmp, struct lease_tx *tx, enum state *state,
-			      struct sb_err *err)
+			      bool *cancelled, struct sb_err *err)
 {
 	struct sibling *siblings;
 	size_t n;
@@ -432,9 +432,12 @@ static int state_for_requests(TALLOC_CTX *tmp, struct lease_tx *tx, enum state *
 		   state, err) != 1 ||
 	    load_siblings(tmp, tx, &siblings, &n, err) < 0)
 		return -1;
-	for (size_t i = 0; i < n && *state == STATE_STOPPED; i++)
-		if (!at_rest(siblings[i].state))
+	*cancelled = false;
+	for (size_t i = 0; i < n; i++) {
+		if (*state == STATE_STOPPED && !at_rest(siblings[i].state))
 			*state = STATE_RUNNING;
+		*cancelled |= siblings[i].state == STATE_CANCELLED;
+	}
 	return 0;
 }
 
@@ -445,6 +448,7 @@ int control_settle(struct lease_tx *tx, struct sb_err *err)
 	unsigned bits, left = 0;
 	const char *failure;
 	enum state state;
+	bool cancelled;
 	size_t n;
 	int rc = -1;
 
@@ -453,11 +457,15 @@ int control_settle(struct lease_tx *tx, struct sb_err *err)
 	rc = 0;
 	if (n == 0)
 		goto out;
-	rc = state_for_requests(tmp, tx, &state, err);
+	rc = state_for_requests(tmp, tx, &state, &cancelled, err);
 	bits = bits_of(pending, n);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
+		/* Of a rollout that failed earlier it has cancelled the rest. */
+		bool rest = pending[i].operation == CONTROL_CANCEL && cancelled &&
+			    state == STATE_FAILED;
 		enum control_end end =
-			control_ends(pending[i].operation, state, bits, &failure);
+			control_ends(pending[i].operation, rest ? STATE_CANCELLED : state,
+				     bits, &failure);
 
 		if (end == CONTROL_STAYS)
 			left |= CONTROL_BIT(pending[i].operation);

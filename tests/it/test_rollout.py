@@ -235,6 +235,8 @@ def test_a_paused_rollout_can_be_ended(stack, verb, state):
     assert states(stack, apply_id) == {"eu": "failed", "us": state, "ap": state}
     stack.until(lambda: not stack.storage(
         "SELECT id FROM apply_control_requests WHERE status = 'pending'"), "it is answered")
+    [request] = stack.storage("SELECT operation, status FROM apply_control_requests")
+    assert request == {"operation": verb, "status": "completed"}
     if verb == "stop":
         stack.control("start", apply_id, "rolling_pause").expect(200)
         stack.wait_state(apply_id, "paused")
