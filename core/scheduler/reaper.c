@@ -31,10 +31,16 @@ static int expire_retries(struct reaper *r, struct sb_err *err)
 		FAULT("reaper.expire.claimed");
 		log_context("apply_id", claim.lease.apply_id);
 		rc = drive_expire(r->ctx, r->db, &claim.lease, too_old, err);
+		if (rc < 0 && err->code == SB_ELEASE) {
+			/* We were frozen for so long that somebody else has it. */
+			log_err(LOG_WARN, "reaper.lease_lost", err, "not given up by us");
+			rc = 0;
+		} else if (rc == 0) {
+			n++;
+		}
 		log_context_clear();
 		if (rc < 0)
 			break;
-		n++;
 	}
 	talloc_free(owner);
 	return rc < 0 ? -1 : n;

@@ -321,6 +321,7 @@ static int mend_all(struct db *db, const struct db_stmt *which, int batch,
 	rc = db_all(tmp, db, which, BIND(QUIET_SECONDS, batch), id_column, 1,
 		    sizeof(*rows), &rows, &n, err);
 	for (size_t i = 0; rc >= 0 && i < n; i++) {
+		FAULT("reap.orphans.found");
 		rc = mend_one(db, rows[i].id, err);
 		total += rc < 0 ? 0 : rc;
 	}

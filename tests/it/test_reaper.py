@@ -51,20 +51,6 @@ def everything(stack):
             ("applies", "apply_operations", "tasks", "apply_control_requests", "apply_logs")}
 
 
-class Pass:
-    """A pass of the reaper in the background."""
-
-    def __init__(self, stack, **env):
-        self.process = subprocess.Popen(
-            [stack.bin / "schemabot-reaper", "--config", stack.config], text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env={**Stack(stack.dir).environment(faults=False), **env})
-
-    def wait(self):
-        _, errors = self.process.communicate(timeout=60)
-        return self.process.returncode, errors
-
-
 # ---- retries ------------------------------------------------------------------------------
 
 def retrying(rows, attempt=10, age="1 MINUTE", due="NOW(6) + INTERVAL 1 HOUR", owner=None):
@@ -116,21 +102,63 @@ def test_expiry_is_a_batch(rows, idle):
     assert rows.count("apply_operations", "state = 'failed'") == BATCH + 5
 
 
-def test_expiry_against_a_claim(rows, idle):
+@pytest.fixture
+def gate(idle):
+    """A file that a process waits for; `gate.at` is there when it does."""
+    path = idle.dir / "reaper-gate"
+    yield path
+    for file in (path, path.with_name("reaper-gate.at")):
+        file.unlink(missing_ok=True)
+
+
+def arrived(path):
+    return path.with_name(path.name + ".at").exists()
+
+
+def background(stack, program, fault):
+    return subprocess.Popen(
+        [stack.bin / program, "--config", stack.config], text=True, stderr=subprocess.PIPE,
+        env={**Stack(stack.dir).environment(faults=False), "SB_FAULT": fault})
+
+
+def test_expiry_before_a_claim(rows, idle, gate):
     """Whoever locks the row first has it; the other finds nothing."""
     _, operation, _ = retrying(rows, due="NOW(6)")
-    gate = idle.dir / "expire-gate"
-    first = Pass(idle, SB_FAULT=f"reap.expired.taken:wait={gate}")
-    idle.until(lambda: (idle.dir / "expire-gate.at").exists(), "the reaper has the row")
-    driver = idle.binary("schemabot-driver")
-    assert driver.returncode == 0
+    reaper = background(idle, "schemabot-reaper", f"reap.expired.taken:wait={gate}")
+    idle.until(lambda: arrived(gate), "the reaper has the row")
+    assert idle.binary("schemabot-driver").returncode == 0
     assert rows.one("apply_operations", operation)["lease_token"] == 5
     gate.touch()
-    code, errors = first.wait()
-    assert code == 0, errors
+    assert reaper.wait(60) == 0
     assert rows.state("apply_operations", operation) == "failed"
-    for file in (gate, idle.dir / "expire-gate.at"):
-        file.unlink()
+
+
+def test_a_claim_before_expiry(rows, idle, gate):
+    _, operation, _ = retrying(rows, due="NOW(6)")
+    driver = background(idle, "schemabot-driver", f"operation.claim.selected:wait={gate}")
+    idle.until(lambda: arrived(gate), "the driver has the row")
+    idle.reap()
+    assert rows.one("apply_operations", operation)["lease_token"] == 5
+    assert rows.state("apply_operations", operation) == "failed_retryable"
+    gate.touch()
+    driver.wait(60)
+    row = rows.one("apply_operations", operation)
+    assert row["lease_token"] == 6 and row["state"] == "failed"
+
+
+def test_a_reaper_frozen_past_its_lease_gives_up_nothing(rows, idle, gate):
+    """Its claim is taken over meanwhile; when it goes on, it writes nothing."""
+    _, operation, _ = retrying(rows, due="NOW(6)")
+    reaper = background(idle, "schemabot-reaper", f"reaper.expire.claimed:wait={gate}")
+    idle.until(lambda: arrived(gate), "the reaper has claimed")
+    assert rows.one("apply_operations", operation)["lease_token"] == 6
+    rows.run("UPDATE apply_operations SET lease_token = 7, lease_owner = 'somebody',"
+             " claim_after = NOW(6) + INTERVAL 50 SECOND WHERE id = %s", (operation,))
+    before = everything(idle)
+    gate.touch()
+    assert reaper.wait(60) == 0
+    assert "not given up by us" in reaper.stderr.read()
+    assert everything(idle) == before
 
 
 # ---- orphans --------------------------------------------------------------------------------
@@ -192,6 +220,21 @@ def test_orphans_are_a_batch(rows, idle):
     assert rows.count("apply_operations", "state = 'pending'") == 5
     idle.reap()
     assert rows.count("apply_operations", "state = 'pending'") == 0
+
+
+def test_an_orphan_that_is_claimed_first_is_left(rows, idle, gate):
+    """The reaper waits for the claim, looks again, and leaves what is leased by then."""
+    apply = rows.apply("failed")
+    operation = rows.operation(apply, "failed_retryable", "NOW(6)", attempt=1)
+    rows.task(apply, operation, "failed_retryable")
+    reaper = background(idle, "schemabot-reaper", f"reap.orphans.found:wait={gate}")
+    idle.until(lambda: arrived(gate), "the reaper has found it")
+    rows.run("UPDATE apply_operations SET lease_token = 6, lease_owner = 'somebody',"
+             " claim_after = NOW(6) + INTERVAL 50 SECOND WHERE id = %s", (operation,))
+    before = everything(idle)
+    gate.touch()
+    assert reaper.wait(60) == 0
+    assert everything(idle) == before
 
 
 # ---- stale parents --------------------------------------------------------------------------
@@ -514,3 +557,29 @@ def test_a_pass_touches_nothing_that_is_leased(rows, idle):
     assert len(before) == 2
     idle.reap()
     assert idle.storage(leased) == before
+
+
+def test_reapers_of_several_hosts_at_once(rows, idle):
+    """Each host runs one; what one has in hand the others leave."""
+    for _ in range(20):
+        retrying(rows, due="NOW(6)")
+        orphan = rows.apply("failed", error_message="boom")
+        rows.task(orphan, rows.operation(orphan, "pending"), "pending")
+        rows.request(orphan, "cancel")
+    mess(rows)
+    hosts = []
+    for i in range(4):
+        config = idle.dir / f"host{i}.conf"
+        config.write_text(idle.config.read_text().replace(str(idle.run_dir),
+                                                          str(idle.dir / f"run{i}")))
+        config.chmod(0o600)
+        hosts.append(subprocess.Popen([idle.bin / "schemabot-reaper", "--config", config],
+                                      env=Stack(idle.dir).environment(faults=False)))
+    assert [host.wait(60) for host in hosts] == [0] * len(hosts)
+    idle.reap()
+    check_tidy(idle)
+    # Each was given up once: one line of the timeline tells so.
+    told = idle.storage("SELECT apply_row, COUNT(*) AS n FROM apply_logs WHERE event_type ="
+                        " 'state_transition' AND new_state = 'failed' AND message LIKE 'Apply:%'"
+                        " GROUP BY apply_row HAVING n > 1")
+    assert not told
