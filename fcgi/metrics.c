@@ -170,6 +170,28 @@ static void failures(struct buf *b, const struct metric_total *t, size_t n)
 	}
 }
 
+/* Upstream's names for what our error codes say. */
+static void resume_failures(struct buf *b, const struct metric_total *t, size_t n)
+{
+	static const struct {
+		const char *code, *reason;
+	} reasons[] = {
+		{ "retry_exhausted", "retry_budget_exhausted" },
+		{ "deployment_not_found", "missing_deployment" },
+	};
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t r = 0; r < ARRAY_SIZE(reasons); r++) {
+			if (strcmp(t[i].label, reasons[r].code) != 0)
+				continue;
+			begin_sample(b, "operator_resume_failures_total",
+				     t[i].environment);
+			label(b, "database", t[i].database);
+			label(b, "reason", reasons[r].reason);
+			end_sample(b, (double)t[i].n);
+		}
+}
+
 /* The last bucket is all of them. */
 static void durations(struct buf *b, const struct metric_duration *d, size_t n)
 {
@@ -248,6 +270,12 @@ static void add_all(struct buf *b, const struct metrics *m)
 	single(b, "scheduler_expired_retryable_total", "counter",
 	       "Operations that failed because their retries were used up.",
 	       (double)m->expired_retryable);
+	single(b, "operator_stuck_pending_applies", "gauge",
+	       "Applies that nobody has begun within a lease window.",
+	       (double)m->stuck_pending);
+	family(b, "operator_resume_failures_total", "counter",
+	       "Operations that were given up, by reason.");
+	resume_failures(b, m->failures, m->n_failures);
 	single(b, "operator_claims_total", "counter",
 	       "Times that a driver or the reaper has claimed an operation.",
 	       (double)m->claims);

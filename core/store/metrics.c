@@ -26,6 +26,10 @@
 	  " COALESCE(SUM(claim_after < NOW(6) - INTERVAL ? SECOND), 0)"                  \
 	  " FROM apply_operations WHERE claim_after IS NOT NULL")                        \
 	S(ME_STUCK, "SELECT COUNT(*)" REAP_STUCK_APPLIES)                                \
+	S(ME_STUCK_PENDING,                                                              \
+	  "SELECT COUNT(*) FROM applies a WHERE a.state = 'pending'"                     \
+	  " AND EXISTS (SELECT 1 FROM apply_operations o WHERE o.apply_row = a.id"       \
+	  " AND o.claim_after < NOW(6) - INTERVAL ? SECOND)")                            \
 	S(ME_CLAIMS, "SELECT COALESCE(SUM(lease_token), 0) FROM apply_operations")       \
 	S(ME_FAILURES, "SELECT a.database_name, a.environment, o.error_code, '',"        \
 		       " COUNT(*) FROM apply_operations o JOIN applies a"                \
@@ -99,7 +103,7 @@ static int totals(TALLOC_CTX *ctx, struct db *db, const struct db_stmt *stmt,
 
 int metrics_read(TALLOC_CTX *ctx, struct db *db, struct metrics *m, struct sb_err *err)
 {
-	struct number stuck = { 0 }, claims = { 0 };
+	struct number stuck = { 0 }, pending = { 0 }, claims = { 0 };
 
 	*m = (struct metrics){ 0 };
 	if (totals(ctx, db, ME_PLANS, &m->plans, &m->n_plans, err) < 0 ||
@@ -117,9 +121,12 @@ int metrics_read(TALLOC_CTX *ctx, struct db *db, struct metrics *m, struct sb_er
 	    db_one(ctx, db, ME_EXPIRED, NO_BIND, expired_column, 1, m, err) < 0 ||
 	    db_one(ctx, db, ME_STUCK, BIND(2 * LEASE_SECONDS), number_column, 1, &stuck,
 		   err) < 0 ||
+	    db_one(ctx, db, ME_STUCK_PENDING, BIND(LEASE_SECONDS), number_column, 1,
+		   &pending, err) < 0 ||
 	    db_one(ctx, db, ME_CLAIMS, NO_BIND, number_column, 1, &claims, err) < 0)
 		return -1;
 	m->operations_wedged += stuck.n;
+	m->stuck_pending = pending.n;
 	m->claims = claims.n;
 	if (m->operations_due == 0)
 		m->oldest_due_seconds = 0;

@@ -28,6 +28,7 @@ struct metrics {
 	int64_t operations_leased; /* being driven */
 	int64_t operations_wedged; /* due for longer than two lease windows, or for ever
 				    */
+	int64_t stuck_pending;	   /* applies that nobody began within a lease window */
 	int64_t claims;		   /* ever made: the sum of the fencing numbers */
 	int64_t expired_retryable; /* operations that ran out of retries, ever */
 	struct metric_total *failures; /* operations, label = error code */
