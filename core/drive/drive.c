@@ -34,6 +34,20 @@ enum step drive_step_of(struct drive *d, const struct sb_err *err, const char *d
 	return STEP_UNCERTAIN;
 }
 
+/* Zero loaded is not zero owned: 0 only when there is none. */
+static int nothing_owned(struct drive *d, struct sb_err *err)
+{
+	int64_t n;
+
+	if (task_count(d->db, &d->lease, &n, err) < 0)
+		return -1;
+	if (n > 0)
+		return sb_err(err, SB_ESTORAGE,
+			      "%lld tasks of %s are in storage, and none was read.",
+			      (long long)n, d->lease.apply_id);
+	return 0;
+}
+
 int drive_reload(struct drive *d, struct sb_err *err)
 {
 	TALLOC_CTX *fresh = mem_ctx(d->ctx, "loaded");
@@ -42,18 +56,24 @@ int drive_reload(struct drive *d, struct sb_err *err)
 	size_t n;
 
 	if (operation_load(fresh, d->db, &d->lease, &op, err) < 0 ||
-	    task_load_all(fresh, d->db, &d->lease, &tasks, &n, err) < 0) {
-		talloc_free(fresh);
-		return -1;
+	    task_load_all(fresh, d->db, &d->lease, &tasks, &n, err) < 0 ||
+	    (n == 0 && nothing_owned(d, err) < 0))
+		goto fail;
+	if (d->n_active > 0 && n != d->n_tasks) {
+		sb_err(err, SB_ESTORAGE,
+		       "The tasks of %s are not those that were loaded.",
+		       d->lease.apply_id);
+		goto fail;
 	}
-	if (d->n_active > 0 && n != d->n_tasks)
-		BUG("the tasks of %s have become others", d->lease.apply_id);
 	d->op = op;
 	d->tasks = tasks;
 	d->n_tasks = n;
 	talloc_free(d->loaded);
 	d->loaded = fresh;
 	return 0;
+fail:
+	talloc_free(fresh);
+	return -1;
 }
 
 /* Storage was lost: the engine goes on while we look for it, until the watchdog says no.
@@ -123,12 +143,21 @@ static int load_context(struct drive *d, char **reason, struct sb_err *err)
 		*reason = mem_printf(d->ctx, "Its options cannot be read: %s", err->msg);
 		return 1;
 	}
-	d->grouped = drive_defers_cutover(d);
 	if (d->n_tasks == 0) {
 		*reason = mem_strdup(d->ctx, "It has no tasks in storage; plan again.");
 		return 1;
 	}
 	return 0;
+}
+
+/* An operation that is being driven already (parked, or left by a dead driver) is taken
+ * up as it is. */
+static bool needs_requeue(const struct drive *d)
+{
+	for (size_t i = 0; i < d->n_tasks; i++)
+		if (d->tasks[i].state == STATE_FAILED_RETRYABLE)
+			return true;
+	return state_class(d->op.state) != CLASS_ACTIVE;
 }
 
 /* Tasks that failed wait again, and the operation is running. Those that a dead driver
@@ -163,7 +192,7 @@ static enum step give_up(struct drive *d, bool too_old)
 {
 	struct sb_err err;
 
-	if (drive_left_running(d) && drive_quiesce(d, &err) < 0) {
+	if (drive_left_running(d) && drive_halt(d, false, &err) < 0) {
 		log_err(LOG_WARN, "drive.quiesce", &err,
 			"the target may still be at work");
 		if (err_class(err.code) == ERR_LEASE || err.code == SB_ESTORAGE)
@@ -203,20 +232,22 @@ static enum step prepare(struct drive *d, const struct claim *claim)
 		return STEP_SETTLED;
 	if (claim->too_old || claim->attempt > RETRY_BUDGET)
 		return give_up(d, claim->too_old);
-	return requeue(d);
+	if (claim->state == STATE_FAILED_RETRYABLE)
+		d->op.poll_errors = 0;
+	return needs_requeue(d) ? requeue(d) : STEP_CONTINUE;
 }
 
 /* SIGTERM: halt, write what was finished, give the claim back without spending an
  * attempt. */
 static enum step hand_back(struct drive *d)
 {
-	bool ours = d->run != NULL;
+	bool ours = d->run != NULL && !drive_external(d);
 	struct lease_tx tx;
 	struct sb_err err;
 
 	log_info("drive.hand_back", "asked to end");
-	/* What a dead driver left running is not ours to end: the successor waits for it
-	 * too. */
+	/* What a dead driver left running is not ours to end, and neither is what goes on
+	 * without us: the successor waits for it too. */
 	if (ours && drive_halt(d, false, &err) < 0)
 		return drive_step_of(d, &err, "halting the engine");
 	drive_close_engine(d);
@@ -251,11 +282,16 @@ static enum step drive_step(struct drive *d)
 	}
 	if (proc_stop_requested() > 0)
 		return hand_back(d);
-	step = drive_obey(d);
-	if (step != STEP_CONTINUE)
-		return step;
+	/* A quick look at an external engine asks once for requests, when it is claimed.
+	 */
+	if (!d->quiet || !drive_external(d)) {
+		step = drive_obey(d);
+		if (step != STEP_CONTINUE)
+			return step;
+	}
 	if (d->n_active == 0)
 		return drive_begin(d);
+	d->quiet = false;
 	step = drive_gate(d);
 	return step == STEP_CONTINUE ? drive_observe(d) : step;
 }
@@ -294,6 +330,8 @@ enum drive_result drive_operation(TALLOC_CTX *ctx, const struct config *config,
 	switch (step) {
 	case STEP_SETTLED:
 		return DRIVE_SETTLED;
+	case STEP_PARK:
+		return DRIVE_PARKED;
 	case STEP_LOST:
 		return DRIVE_LOST;
 	case STEP_HANDED_BACK:

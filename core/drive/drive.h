@@ -15,6 +15,8 @@
 #include "core/store/operation.h"
 
 enum drive_result {
+	DRIVE_PARKED,	 /* the engine works without us; the claim is given back for a
+			  * while */
 	DRIVE_SETTLED,	 /* the row says what comes next; the claim is given back */
 	DRIVE_UNCERTAIN, /* outcome unknown: nothing recorded, the claim is left to expire
 			  */

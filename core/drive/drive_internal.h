@@ -20,6 +20,7 @@ enum step {
 	STEP_LOST,
 	STEP_HANDED_BACK,
 	STEP_STORAGE, /* storage did not answer: reconnect, reload, go on */
+	STEP_PARK,    /* the claim was given back until the next look */
 };
 
 struct drive {
@@ -42,13 +43,13 @@ struct drive {
 	const struct config_deployment *route; /* the operation's deployment */
 	bool quarantine_drops;
 	const struct engine *engine;
-	bool grouped; /* all tasks in one engine call */
 
 	/* The engine at work. run is NULL when none is open; active are the tasks of the
-	 * last start, as indexes into tasks. */
+	 * last start or attach, as indexes into tasks: one for each entry of its work,
+	 * NO_TASK for a namespace without a VSchema task. */
 	struct engine_run *run;
 	TALLOC_CTX *run_ctx;
-	struct engine_work work; /* of the last start; its memory is run_ctx's */
+	struct engine_work work; /* of that call; its memory is run_ctx's */
 	size_t *active;
 	size_t n_active; /* 0 = nothing started */
 	bool busy_logged;
@@ -57,7 +58,15 @@ struct drive {
 	int64_t cutover_sent_ms; /* at the barrier's gate; 0 = not by this driver */
 	int64_t wait_ms;	 /* before the next step */
 	int64_t poll_ms;	 /* between looks at the engine */
+	int looks_left; /* at an external engine, before the operation is parked */
+	bool park_now;	/* the next settle_commit() gives the claim back ... */
+	bool parked;	/* ... and has done so */
+	bool absent;	/* the engine has nothing of what was about to be started */
+	bool seen;  /* the engine has said how far it is since it was opened: an effect
+		     * whose answer was lost is looked at before it is asked for again */
+	bool quiet; /* no request was pending when they were last read */
 };
+#define NO_TASK SIZE_MAX
 
 /* ---- drive.c ------------------------------------------------------------------------
  */
@@ -66,6 +75,22 @@ enum step drive_step_of(struct drive *d, const struct sb_err *err, const char *d
 int drive_reload(struct drive *d, struct sb_err *err) MUST_CHECK;
 bool task_open(const struct task *t); /* not settled */
 
+/* ---- open.c: what an engine is given ------------------------------------------------
+ */
+bool drive_external(const struct drive *d); /* its work outlives its drivers */
+/* All tasks in one engine call: asked by first dispatch and by every resume. */
+bool drive_grouped(const struct drive *d);
+bool task_is_vschema(const struct task *t); /* has no statement */
+int drive_open_engine(struct drive *d, bool evict, struct sb_err *err) MUST_CHECK;
+void drive_close_engine(struct drive *d);
+/* Build the work of the next call anew from the tasks: all open ones of a group, else the
+ * first. */
+void drive_choose(struct drive *d);
+/* Before an effect that no transaction covers: is there lease enough left for the longest
+ * that it can take? SB_EAMBIGUOUS when not, and it must not begin. */
+int drive_bounded(struct drive *d, enum engine_effect effect,
+		  struct sb_err *err) MUST_CHECK;
+
 /* ---- work.c: the engine's side -------------------------------------------------------
  */
 /* A task was handed to an engine, and its end was not observed. */
@@ -73,15 +98,26 @@ bool drive_left_running(const struct drive *d);
 /* A dead driver's statement may still be running on the target: end it and write what it
  * finished. Afterwards nothing of ours touches the target. */
 int drive_quiesce(struct drive *d, struct sb_err *err) MUST_CHECK;
-enum step drive_begin(struct drive *d);	  /* nothing started: what is next? */
-enum step drive_observe(struct drive *d); /* something started: how far is it? */
+enum step drive_begin(struct drive *d); /* nothing started: what is next? */
+/* The engine does not know the work any more: that is a failure, never completion. */
+enum step drive_work_gone(struct drive *d);
+/* Tell an engine that waits with the deployment to go on. */
+enum step drive_deploy(struct drive *d);
 /* Halt the engine, or what a dead driver left running, and write what was finished; with
  * `cancel`, remove what the engine made. 0, or -1 when the target may still be at work.
  */
 int drive_halt(struct drive *d, bool cancel, struct sb_err *err) MUST_CHECK;
-void drive_close_engine(struct drive *d);
 /* The target could not be opened or read: record a retry or a failure by its class. */
 enum step drive_target_failed(struct drive *d, const struct sb_err *why);
+
+/* ---- observe.c: how far it is ------------------------------------------------------
+ */
+enum step drive_observe(struct drive *d); /* something started: how far is it? */
+void drive_look_soon(struct drive *d);	  /* something was just begun */
+/* Poll and write what is reported; for a halted engine, whose last word counts. */
+int drive_poll_once(struct drive *d, struct sb_err *err) MUST_CHECK;
+/* The engine could not be asked: again, later, or never, by the error's class. */
+enum step drive_poll_failed(struct drive *d, const struct sb_err *why);
 
 /* ---- requests.c: obeying operators ------------------------------------------------ */
 enum step drive_obey(struct drive *d);
@@ -123,9 +159,10 @@ int settle_failed(struct drive *d, const char *error_code, const char *reason,
 /* All open tasks move by one event (STOP, CANCEL, RETRY, …), then project and commit. */
 int settle_all(struct drive *d, enum state_event event, const char *message,
 	       struct sb_err *err) MUST_CHECK;
-/* One task failed: retryable, or for good (then the later ones are cancelled). */
+/* One task failed: retryable (what was to run with it waits again), or for good (then the
+ * later ones are cancelled). ended: the engine's work is over, its state is forgotten. */
 int settle_task_failure(struct drive *d, struct task *t, const struct sb_err *why,
-			struct sb_err *err) MUST_CHECK;
+			bool ended, struct sb_err *err) MUST_CHECK;
 /* Try again later: the target cannot be reached. Tasks stay as they are, because a
  * running one may really be running. */
 int settle_retry(struct drive *d, const struct sb_err *why,

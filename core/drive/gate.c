@@ -60,7 +60,8 @@ static enum step cut_over(struct drive *d)
 	struct sb_err err;
 	bool may;
 
-	if (lease_tx_begin(d->db, &d->lease, &tx, &err) < 0)
+	if (drive_bounded(d, ENGINE_EFFECT_CUTOVER, &err) < 0 ||
+	    lease_tx_begin(d->db, &d->lease, &tx, &err) < 0)
 		return drive_step_of(d, &err, "cutting over");
 	if (drive_may_cut_over(d, &tx, &may, &err) < 0) {
 		lease_tx_rollback(&tx);
@@ -86,6 +87,8 @@ static enum step cut_over(struct drive *d)
 	}
 	if (lease_tx_commit(&tx, &err) < 0)
 		return drive_step_of(d, &err, "cutting over");
+	if (may)
+		drive_look_soon(d);
 	return STEP_CONTINUE;
 }
 
@@ -126,7 +129,7 @@ enum step drive_gate(struct drive *d)
 	if (gate.gate == ROLLOUT_GATE_NEVER)
 		return give_up(d, gate.blocker);
 	if (gate.gate == ROLLOUT_GATE_SHUT || d->options.defer_cutover ||
-	    d->op.state != STATE_WAITING_FOR_CUTOVER ||
+	    d->op.state != STATE_WAITING_FOR_CUTOVER || !d->seen ||
 	    (d->cutover_sent_ms > 0 && clock_ms() - d->cutover_sent_ms < AGAIN_MS))
 		return STEP_CONTINUE;
 	return cut_over(d);

@@ -85,6 +85,9 @@ int drive_replan(TALLOC_CTX *ctx, struct drive *d, struct replan *out, struct sb
 		const struct task *t = &d->tasks[i];
 		const struct schema_change *c = task_open(t) ? find(fresh, t) : NULL;
 
+		/* The live schema cannot tell about a VSchema: only the engine can. */
+		if (task_is_vschema(t))
+			out->needed[i] = task_open(t);
 		if (!c)
 			continue;
 		out->needed[i] = strcmp(c->ddl, t->ddl) == 0 ? 1 : -1;

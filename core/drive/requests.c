@@ -76,6 +76,8 @@ static enum step not_halted(struct drive *d, const struct control_request *r,
 {
 	switch (err_class(why->code)) {
 	case ERR_PERMANENT:
+		if (why->code == SB_ENOTFOUND)
+			return drive_work_gone(d);
 		return answer(d, r, why->msg); /* it cannot, and works on */
 	case ERR_RETRYABLE:
 		/* Not known to be halted: the request waits for the next attempt. */
@@ -157,9 +159,11 @@ static enum step obey_cutover(struct drive *d, const struct control_request *r)
 	struct sb_err err;
 	int rc;
 
-	if (d->op.state != STATE_WAITING_FOR_CUTOVER || d->n_active == 0 ||
+	if (d->op.state != STATE_WAITING_FOR_CUTOVER || !d->seen ||
 	    !d->engine->ops.cutover)
 		return STEP_CONTINUE; /* not at the gate: it waits */
+	if (drive_bounded(d, ENGINE_EFFECT_CUTOVER, &err) < 0)
+		return drive_step_of(d, &err, "cutting over");
 	FAULT("drive.cutover.chosen");
 	if (lease_tx_begin(d->db, &d->lease, &tx, &err) < 0)
 		return drive_step_of(d, &err, "cutting over");
@@ -168,6 +172,7 @@ static enum step obey_cutover(struct drive *d, const struct control_request *r)
 		if (lease_tx_commit(&tx, &err) < 0)
 			return drive_step_of(d, &err, "cutting over");
 		log_info("drive.cutover", "requested by %s", r->requested_by);
+		drive_look_soon(d);
 		d->op.served_request = r->id;
 		return STEP_CONTINUE;
 	}
@@ -207,6 +212,8 @@ static enum step obey_volume(TALLOC_CTX *tmp, struct drive *d,
 	d->volume = requested_volume(tmp, r);
 	if (d->n_active == 0 && drive_left_running(d))
 		return STEP_CONTINUE; /* until the work is found again */
+	if (d->n_active > 0 && drive_bounded(d, ENGINE_EFFECT_VOLUME, &err) < 0)
+		return drive_step_of(d, &err, "changing the volume");
 	if (d->n_active > 0 && d->engine->ops.set_volume &&
 	    d->engine->ops.set_volume(d->run, d->volume, &err) < 0)
 		return answer(d, r, err.msg);
@@ -242,11 +249,18 @@ static enum step obey_revert(struct drive *d, const struct control_request *r)
 
 	if (!call)
 		return answer(d, r, "The engine of this apply cannot do that.");
-	if (d->op.state != STATE_REVERT_WINDOW || d->n_active == 0)
+	if (d->op.state != STATE_REVERT_WINDOW || !d->seen)
 		return STEP_CONTINUE;
+	if (drive_bounded(d,
+			  r->operation == CONTROL_REVERT ? ENGINE_EFFECT_REVERT
+							 : ENGINE_EFFECT_SKIP_REVERT,
+			  &err) < 0)
+		return drive_step_of(d, &err, "reverting");
 	FAULT("drive.revert.before");
-	if (call(d->run, &err) == 0)
+	if (call(d->run, &err) == 0) {
+		drive_look_soon(d);
 		return answer(d, r, NULL);
+	}
 	switch (err_class(err.code)) {
 	case ERR_PERMANENT:
 		return answer(d, r, err.msg);
@@ -259,6 +273,16 @@ static enum step obey_revert(struct drive *d, const struct control_request *r)
 		break;
 	}
 	return drive_step_of(d, &err, "reverting");
+}
+
+/* The engine has the work; one that waits with the deployment is told to go on. */
+static enum step obey_start(struct drive *d, const struct control_request *r)
+{
+	enum step step = STEP_CONTINUE;
+
+	if (d->op.state == STATE_WAITING_FOR_DEPLOY)
+		step = drive_deploy(d);
+	return step == STEP_CONTINUE ? answer(d, r, NULL) : step;
 }
 
 /* Requests that change how the work goes on, not whether. */
@@ -279,7 +303,7 @@ static enum step obey_forward(TALLOC_CTX *tmp, struct drive *d,
 		return obey_revert(d, r);
 	case CONTROL_START:
 		/* Ends when the engine has accepted work again (SEMANTICS D.2). */
-		return d->n_active > 0 ? answer(d, r, NULL) : STEP_CONTINUE;
+		return d->n_active > 0 ? obey_start(d, r) : STEP_CONTINUE;
 	case CONTROL_STOP:
 	case CONTROL_CANCEL:
 	case CONTROL_COUNT:
@@ -301,6 +325,7 @@ enum step drive_obey(struct drive *d)
 		step = drive_step_of(d, &err, "reading requests");
 		goto out;
 	}
+	d->quiet = n == 0;
 	halt = any_halt(requests, n);
 	for (size_t i = 0; i < n && step == STEP_CONTINUE; i++) {
 		const struct control_request *r = &requests[i];

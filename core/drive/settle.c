@@ -41,6 +41,13 @@ static void wake_scheduler(struct drive *d)
 	talloc_free(path);
 }
 
+/* The claim goes back with what was written; DESIGN.md 3's "parked". */
+static int park(struct drive *d, struct lease_tx *tx, struct sb_err *err)
+{
+	d->parked = true;
+	return operation_park(tx->db, tx->lease, PARK_SECONDS, d->op.poll_errors, err);
+}
+
 int settle_commit(struct drive *d, struct lease_tx *tx, const struct projection *p,
 		  enum state *state, struct sb_err *err)
 {
@@ -49,7 +56,9 @@ int settle_commit(struct drive *d, struct lease_tx *tx, const struct projection 
 	if (operation_project(tx, p, &now, err) < 0 ||
 	    ((ends_requests(now.operation) || ends_requests(now.apply)) &&
 	     control_settle(tx, err) < 0) ||
-	    (held(&now) && d->starting && control_serve(tx, d->starting, err) < 0)) {
+	    (held(&now) && d->starting && control_serve(tx, d->starting, err) < 0) ||
+	    (d->park_now && !now.given_back &&
+	     state_class(now.operation) == CLASS_ACTIVE && park(d, tx, err) < 0)) {
 		lease_tx_rollback(tx);
 		return -1;
 	}
@@ -124,7 +133,7 @@ int settle_failed(struct drive *d, const char *error_code, const char *reason,
 }
 
 int settle_task_failure(struct drive *d, struct task *t, const struct sb_err *why,
-			struct sb_err *err)
+			bool ended, struct sb_err *err)
 {
 	bool retry = err_class(why->code) == ERR_RETRYABLE;
 	struct projection p = { .forced = -1,
@@ -139,10 +148,17 @@ int settle_task_failure(struct drive *d, struct task *t, const struct sb_err *wh
 		return -1;
 	rc = task_move(&tx, t, event, retry ? STATE_FAILED_RETRYABLE : STATE_FAILED,
 		       why->msg, err);
-	for (size_t i = 0; rc == 0 && !retry && i < d->n_tasks; i++)
-		if (task_open(&d->tasks[i]))
-			rc = task_move(&tx, &d->tasks[i], EVENT_CANCEL, STATE_CANCELLED,
+	for (size_t i = 0; rc == 0 && i < d->n_tasks; i++) {
+		struct task *other = &d->tasks[i];
+
+		if (!retry && task_open(other))
+			rc = task_move(&tx, other, EVENT_CANCEL, STATE_CANCELLED,
 				       "An earlier statement failed.", err);
+		else if (retry && state_class(other->state) == CLASS_ACTIVE)
+			rc = task_move(&tx, other, EVENT_RETRY, STATE_PENDING, NULL, err);
+	}
+	if (rc == 0 && ended && d->op.engine_state)
+		rc = operation_save_engine_state(&tx, NULL, false, err);
 	if (rc < 0) {
 		lease_tx_rollback(&tx);
 		return -1;

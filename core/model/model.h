@@ -21,7 +21,8 @@ enum {
 	SELF_FENCE_SECONDS = 45, /* without a heartbeat the driver halts its engine */
 	RETRY_BUDGET = 10,	 /* attempts beyond the first */
 	RETRY_WINDOW_SECONDS = 24 * 60 * 60,
-	DEATHS_FREE = 3, /* driver deaths in a row that cost no attempt */
+	PARK_SECONDS = 2, /* between looks at an engine that works without us */
+	DEATHS_FREE = 3,  /* driver deaths in a row that cost no attempt */
 };
 /* What a stopped apply has copied is worth continuing for so long (SEMANTICS D.2). */
 #define RESTART_WINDOW_DAYS 7
@@ -87,6 +88,8 @@ struct operation {
 	char *error_code, *error_message;
 	int attempt;			   /* recovery attempts used */
 	int deaths;			   /* drivers lost in a row without progress */
+	bool engine_accepted;		   /* the engine has said that it has the work */
+	int poll_errors;		   /* in a row, when it was parked */
 	char *engine_state;		   /* opaque, from engine poll; NULL = none */
 	char *cutover_policy, *on_failure; /* rollout.h; as they were at creation */
 	uint64_t served_request;	   /* the highest request that it has obeyed */

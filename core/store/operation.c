@@ -32,7 +32,8 @@
 	S(OP_LOAD,                                                                       \
 	  "SELECT o.id, o.apply_row, a.apply_id, o.deployment, o.target, o.state,"       \
 	  " o.error_code, o.error_message, o.attempt, o.deaths,"                         \
-	  " o.engine_state, o.cutover_policy, o.on_failure, o.served_request,"           \
+	  " o.engine_state, o.engine_accepted, o.poll_errors, o.cutover_policy,"         \
+	  " o.on_failure, o.served_request,"                                             \
 	  " o.lease_token, o.lease_owner, o.claim_after,"                                \
 	  " o.started_at, o.completed_at FROM apply_operations o"                        \
 	  " JOIN applies a ON a.id = o.apply_row"                                        \
@@ -41,7 +42,17 @@
 			" CASE WHEN state IN ('stopped','completed','failed',"           \
 			"'cancelled','reverted') THEN NULL"                              \
 			" ELSE NOW(6) + INTERVAL ? SECOND END WHERE id = ?")             \
-	S(OP_SAVE_ENGINE, "UPDATE apply_operations SET engine_state = ? WHERE id = ?")   \
+	S(OP_SAVE_ENGINE, "UPDATE apply_operations SET engine_state = ?,"                \
+			  " engine_accepted = ? WHERE id = ?")                           \
+	S(OP_UNRECOGNIZED, "UPDATE apply_operations SET unrecognized ="                  \
+			   " unrecognized + 1 WHERE id = ?")                             \
+	S(OP_PARK,                                                                       \
+	  "UPDATE apply_operations SET lease_owner = NULL, poll_errors = ?,"             \
+	  " claim_after = CASE WHEN EXISTS (SELECT 1 FROM apply_control_requests r"      \
+	  " WHERE r.apply_row = ? AND r.status = 'pending' AND"                          \
+	  " r.created_at > lease_acquired_at) THEN NOW(6)"                               \
+	  " ELSE NOW(6) + INTERVAL ? SECOND END"                                         \
+	  " WHERE id = ? AND lease_token = ? AND claim_after IS NOT NULL")               \
 	S(OP_PROGRESS, "UPDATE apply_operations SET deaths = CASE WHEN progress_mark"    \
 		       " < ? THEN 0 ELSE deaths END, progress_mark ="                    \
 		       " GREATEST(progress_mark, ?) WHERE id = ?")
@@ -177,6 +188,8 @@ static const struct db_col operation_columns[] = {
 	COL(INT, struct operation, attempt),
 	COL(INT, struct operation, deaths),
 	COL(STR, struct operation, engine_state),
+	COL(BOOL, struct operation, engine_accepted),
+	COL(INT, struct operation, poll_errors),
 	COL(STR, struct operation, cutover_policy),
 	COL(STR, struct operation, on_failure),
 	COL(U64, struct operation, served_request),
@@ -190,8 +203,12 @@ static const struct db_col operation_columns[] = {
 int operation_load(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
 		   struct operation *out, struct sb_err *err)
 {
-	int rc = db_one(ctx, db, OP_LOAD, BIND(lease->operation, lease->token),
-			operation_columns, ARRAY_SIZE(operation_columns), out, err);
+	int rc;
+
+	if (FAULT_ERR("operation.load", err) < 0)
+		return -1;
+	rc = db_one(ctx, db, OP_LOAD, BIND(lease->operation, lease->token),
+		    operation_columns, ARRAY_SIZE(operation_columns), out, err);
 
 	if (rc == 0)
 		return sb_err(err, SB_ELEASE, "%s is owned by somebody else now.",
@@ -208,11 +225,32 @@ int operation_hand_back(struct lease_tx *tx, int delay_seconds, struct sb_err *e
 }
 
 int operation_save_engine_state(struct lease_tx *tx, const char *engine_state,
-				struct sb_err *err)
+				bool accepted, struct sb_err *err)
 {
 	int64_t n = db_exec(tx->db, OP_SAVE_ENGINE,
-			    BIND(engine_state, tx->lease->operation), err);
+			    BIND(engine_state, accepted, tx->lease->operation), err);
 
+	return n < 0 ? -1 : 0;
+}
+
+int operation_count_unrecognized(struct lease_tx *tx, struct sb_err *err)
+{
+	int64_t n = db_exec(tx->db, OP_UNRECOGNIZED, BIND(tx->lease->operation), err);
+
+	return n < 0 ? -1 : 0;
+}
+
+int operation_park(struct db *db, const struct lease *lease, int seconds, int poll_errors,
+		   struct sb_err *err)
+{
+	int64_t n = db_exec(db, OP_PARK,
+			    BIND(poll_errors, lease->apply_row, seconds, lease->operation,
+				 lease->token),
+			    err);
+
+	if (n == 0)
+		return sb_err(err, SB_ELEASE, "%s is owned by somebody else now.",
+			      lease->apply_id);
 	return n < 0 ? -1 : 0;
 }
 

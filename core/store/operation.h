@@ -51,9 +51,23 @@ int operation_load(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
 int operation_hand_back(struct lease_tx *tx, int delay_seconds,
 			struct sb_err *err) MUST_CHECK;
 
-/* Remember what the engine needs to continue; NULL forgets it. */
+/* Remember what the engine needs to continue; NULL forgets it. accepted: the engine has
+ * said that it has the work; false: it is about to be asked. */
 int operation_save_engine_state(struct lease_tx *tx, const char *engine_state,
-				struct sb_err *err) MUST_CHECK;
+				bool accepted, struct sb_err *err) MUST_CHECK;
+
+/* The engine has said a word that we do not know. */
+int operation_count_unrecognized(struct lease_tx *tx, struct sb_err *err) MUST_CHECK;
+
+/*
+ * Give the claim of an operation, whose work goes on without us, back until the next
+ * look. One statement, fenced by the token like a heartbeat, because it is made for
+ * thousands of operations every other second; inside a lease transaction it is part of
+ * that. With a request pending that nobody has looked at since the claim it is due at
+ * once. poll_errors is stored beside it. SB_ELEASE when it is not ours any more.
+ */
+int operation_park(struct db *db, const struct lease *lease, int seconds, int poll_errors,
+		   struct sb_err *err) MUST_CHECK;
 
 /* How far it is, as a number that grows. Further than ever before: the count of deaths in
  * a row starts again. */

@@ -15,6 +15,7 @@
 	  " eta_seconds, is_instant, throttled, throttle_reason, detail,"          \
 	  " cutover_attempts, started_at, completed_at FROM tasks"                 \
 	  " WHERE operation_row = ? ORDER BY seq")                                 \
+	S(TASK_COUNT, "SELECT COUNT(*) FROM tasks WHERE operation_row = ?")        \
 	S(TASK_MOVE, "UPDATE tasks SET state = ?, error_message = ?,"              \
 		     " attempt = attempt + ?,"                                     \
 		     " started_at = CASE WHEN ? THEN COALESCE(started_at, NOW(6))" \
@@ -58,11 +59,31 @@ static const struct db_col task_columns[] = {
 	COL(STR, struct task, completed_at),
 };
 
+struct number {
+	int64_t n;
+};
+static const struct db_col number_column[] = { COL(I64, struct number, n) };
+
+int task_count(struct db *db, const struct lease *lease, int64_t *n, struct sb_err *err)
+{
+	struct number row = { 0 };
+	int rc = db_one(db, db, TASK_COUNT, BIND(lease->operation), number_column, 1,
+			&row, err);
+
+	*n = row.n;
+	return rc < 0 ? -1 : 0;
+}
+
 int task_load_all(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
 		  struct task **out, size_t *n, struct sb_err *err)
 {
-	return db_all(ctx, db, TASK_ALL, BIND(lease->operation), task_columns,
-		      ARRAY_SIZE(task_columns), sizeof(**out), out, n, err);
+	int rc = db_all(ctx, db, TASK_ALL, BIND(lease->operation), task_columns,
+			ARRAY_SIZE(task_columns), sizeof(**out), out, n, err);
+
+	/* A read that comes back empty for whatever reason. */
+	if (rc == 0 && FAULT_ERR("task.load.empty", NULL) < 0)
+		*n = 0;
+	return rc;
 }
 
 int task_move(struct lease_tx *tx, struct task *t, enum state_event event, enum state to,

@@ -11,6 +11,11 @@
 
 #include "core/store/lease.h"
 
+/* How many tasks the operation owns, asked apart from loading them: zero loaded is not
+ * zero owned. */
+int task_count(struct db *db, const struct lease *lease, int64_t *n,
+	       struct sb_err *err) MUST_CHECK;
+
 /* The tasks of the operation, by seq. Zero rows is an answer, not an error. */
 int task_load_all(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
 		  struct task **out, size_t *n, struct sb_err *err) MUST_CHECK;

@@ -4,6 +4,8 @@
 -- A pending row with claim_after NULL is held by the order of its rollout. served_request
 -- is the highest request of the apply that this operation has obeyed. progress_mark is the
 -- furthest that it has ever been: a driver that dies without getting further is counted.
+-- engine_state finds the work in the engine again; engine_accepted = 0: it was stored before
+-- the engine was asked. unrecognized counts words of the engine that we do not know.
 CREATE TABLE `apply_operations` (
   `id` bigint unsigned NOT NULL AUTO_INCREMENT,
   `apply_row` bigint unsigned NOT NULL,
@@ -20,6 +22,9 @@ CREATE TABLE `apply_operations` (
   `progress_mark` bigint unsigned NOT NULL DEFAULT 0,
   `failed_at` datetime(6) DEFAULT NULL,
   `engine_state` longtext,
+  `engine_accepted` tinyint NOT NULL DEFAULT 0,
+  `poll_errors` int NOT NULL DEFAULT 0,
+  `unrecognized` int NOT NULL DEFAULT 0,
   `served_request` bigint unsigned NOT NULL DEFAULT 0,
   `cutover_policy` varchar(16) NOT NULL DEFAULT 'rolling',
   `on_failure` varchar(16) NOT NULL DEFAULT 'halt',

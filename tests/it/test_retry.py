@@ -142,7 +142,7 @@ def test_a_spent_budget_is_given_up_with_the_reason(by_hand):
     stack = by_hand
     before = expired(stack)
     stack.fake.script({"call": "start", "table": "orders", "error": "http:503"})
-    apply_id = begin(stack, {"a.sql": ITEMS, "b.sql": ORDERS, "c.sql": USERS})
+    apply_id = begin(stack, {"a.sql": ITEMS, "b.sql": ORDERS, "c.sql": USERS}, "resident")
     fail_until_spent(stack, apply_id)
     order = sorted(tasks(stack, apply_id).values(), key=lambda t: t["seq"])
     assert [t["table_name"] for t in order] == ["items", "orders", "users"]
@@ -219,7 +219,7 @@ def test_pending_requests_end_with_the_retries(by_hand):
 def test_a_completed_task_never_runs_again(by_hand):
     stack = by_hand
     stack.fake.script({"call": "start", "table": "orders", "error": "http:503"})
-    apply_id = begin(stack, [ITEMS, ORDERS])
+    apply_id = begin(stack, [ITEMS, ORDERS], "resident")
     drive(stack)
     for _ in range(3):
         wait_over(stack)
@@ -227,7 +227,7 @@ def test_a_completed_task_never_runs_again(by_hand):
     done = tasks(stack, apply_id)["items"]
     assert done["state"] == "completed" and done["attempt"] == 0
     # Somebody takes the table away: it is not made again behind their back.
-    stack.sql("DROP TABLE fakeshop_staging.items")
+    stack.sql("DROP TABLE resident_staging.items")
     stack.fake.script()
     wait_over(stack)
     drive(stack)

@@ -39,6 +39,8 @@ UNOWNED = {
     "OP_TAKE": ("claim", LOCKED + "OP_SELECT_DUE"),
     "OP_RECLAIM": ("claim", "lease_token = ?"),
     "LEASE_BEAT": ("claim", "lease_token = ?"),
+    "OP_PARK": ("claim", "lease_token = ?"),
+    "OP_PARK": ("claim", "lease_token = ?"),
     # Handlers: rows that nobody can own yet, in the transaction that creates them.
     "AP_INSERT": ("handler", "INSERT"),
     "AP_INSERT_OPERATION": ("handler", "INSERT"),

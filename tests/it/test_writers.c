@@ -43,7 +43,7 @@ static int call_operation_save_engine_state(struct scene *s, struct lease_tx *tx
 					    struct sb_err *err)
 {
 	(void)s;
-	return operation_save_engine_state(tx, "{\"at\":7}", err);
+	return operation_save_engine_state(tx, "{\"at\":7}", true, err);
 }
 
 static int call_operation_note_progress(struct scene *s, struct lease_tx *tx,
@@ -51,6 +51,13 @@ static int call_operation_note_progress(struct scene *s, struct lease_tx *tx,
 {
 	(void)s;
 	return operation_note_progress(tx, 7, err);
+}
+
+static int call_operation_count_unrecognized(struct scene *s, struct lease_tx *tx,
+					     struct sb_err *err)
+{
+	(void)s;
+	return operation_count_unrecognized(tx, err);
 }
 
 static int call_operation_project(struct scene *s, struct lease_tx *tx,
@@ -122,19 +129,20 @@ static int call_lease_tx_commit(struct scene *s, struct lease_tx *tx, struct sb_
 	return lease_tx_commit(tx, err);
 }
 
-#define TX_WRITERS(X)                  \
-	X(lease_log)                   \
-	X(lease_tx_commit)             \
-	X(operation_hand_back)         \
-	X(operation_save_engine_state) \
-	X(operation_note_progress)     \
-	X(operation_project)           \
-	X(task_move)                   \
-	X(task_save_progress)          \
-	X(control_finish)              \
-	X(control_serve)               \
-	X(control_settle)              \
-	X(control_set_released)        \
+#define TX_WRITERS(X)                   \
+	X(lease_log)                    \
+	X(lease_tx_commit)              \
+	X(operation_hand_back)          \
+	X(operation_save_engine_state)  \
+	X(operation_count_unrecognized) \
+	X(operation_note_progress)      \
+	X(operation_project)            \
+	X(task_move)                    \
+	X(task_save_progress)           \
+	X(control_finish)               \
+	X(control_serve)                \
+	X(control_settle)               \
+	X(control_set_released)         \
 	X(control_silence)
 
 struct writer {
@@ -172,6 +180,11 @@ static int call_lease_remaining_ms(struct scene *s, struct sb_err *err)
 	return lease_remaining_ms(store.db, &s->lease, &ms, err);
 }
 
+static int call_operation_park(struct scene *s, struct sb_err *err)
+{
+	return operation_park(store.db, &s->lease, PARK_SECONDS, 1, err);
+}
+
 static int call_operation_load(struct scene *s, struct sb_err *err)
 {
 	struct operation op;
@@ -183,6 +196,7 @@ static int call_operation_load(struct scene *s, struct sb_err *err)
 	X(lease_tx_begin)     \
 	X(lease_heartbeat)    \
 	X(lease_remaining_ms) \
+	X(operation_park)     \
 	X(operation_load)
 
 static const struct checker {
@@ -197,6 +211,7 @@ static const struct checker {
 /* Readers: they take the lease only to know whose rows to read. */
 #define LEASE_READERS(X)   \
 	X(control_pending) \
+	X(task_count)      \
 	X(operation_gate)  \
 	X(task_load_all)
 /* No statement of their own. */
@@ -389,7 +404,7 @@ static void writing_the_same_twice_is_fine(void **unused)
 		assert_int_equal(lease_tx_begin(store.db, &s.lease, &tx, &err), 0);
 		assert_int_equal(task_save_progress(&tx, &s.tasks[0], &err), 0);
 		assert_int_equal(operation_note_progress(&tx, 7, &err), 0);
-		assert_int_equal(operation_save_engine_state(&tx, "{}", &err), 0);
+		assert_int_equal(operation_save_engine_state(&tx, "{}", true, &err), 0);
 		assert_int_equal(operation_hand_back(&tx, 0, &err), 0);
 		assert_int_equal(lease_tx_commit(&tx, &err), 0);
 	}
