@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engines/engine.h"
+#include "engines/trace.h"
 
 static const struct engine *const engines[] = {
 	&mysql_engine,
@@ -34,11 +35,20 @@ static const char *const effect_names[] = {
 #undef X
 };
 
+static const struct engine *entry(size_t i)
+{
+#ifdef SB_FAULTS
+	return engine_traced(engines, ARRAY_SIZE(engines), engines[i]);
+#else
+	return engines[i];
+#endif
+}
+
 const struct engine *engine_for_type(const char *database_type)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(engines); i++)
 		if (strcmp(engines[i]->database_type, database_type) == 0)
-			return engines[i];
+			return entry(i);
 	return NULL;
 }
 
@@ -46,7 +56,7 @@ const struct engine *engine_by_name(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(engines); i++)
 		if (strcmp(engines[i]->name, name) == 0)
-			return engines[i];
+			return entry(i);
 	return NULL;
 }
 
