@@ -29,7 +29,8 @@ struct engine_run {
 	uint64_t token;
 };
 
-/* ---- the journal ---------------------------------------------------------------------- */
+/* ---- the journal ----------------------------------------------------------------------
+ */
 
 static void journal(const struct engine *e, const struct engine_run *t, const char *call,
 		    const struct engine_task *tasks, size_t n, int64_t began, int rc,
@@ -59,7 +60,8 @@ static void journal(const struct engine *e, const struct engine_run *t, const ch
 	talloc_free(tmp);
 }
 
-/* ---- the operations -------------------------------------------------------------------- */
+/* ---- the operations
+ * -------------------------------------------------------------------- */
 
 static int trace_open(const struct engine *real, TALLOC_CTX *ctx,
 		      const struct engine_request *request, struct engine_run **out,
@@ -125,14 +127,14 @@ static int trace_poll(TALLOC_CTX *ctx, struct engine_run *t,
 	return rc;
 }
 
-#define TRACED(name)                                                    \
+#define TRACED(name)                                                      \
 	static int trace_##name(struct engine_run *t, struct sb_err *err) \
-	{                                                               \
-		int64_t began = clock_us();                             \
-		int rc = t->real->ops.name(t->run, err);                \
-                                                                        \
-		journal(t->real, t, #name, NULL, 0, began, rc, err);    \
-		return rc;                                              \
+	{                                                                 \
+		int64_t began = clock_us();                               \
+		int rc = t->real->ops.name(t->run, err);                  \
+                                                                          \
+		journal(t->real, t, #name, NULL, 0, began, rc, err);      \
+		return rc;                                                \
 	}
 TRACED(stop)
 TRACED(cutover)
@@ -168,18 +170,19 @@ static void trace_close(struct engine_run *t)
 	talloc_free(t);
 }
 
-/* ---- the wrapped engines ---------------------------------------------------------------- */
+/* ---- the wrapped engines
+ * ---------------------------------------------------------------- */
 
 static struct engine wrapped[MOST_ENGINES];
 static const struct engine *originals[MOST_ENGINES];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* open() is the only call without a run, so it needs a function for each engine. */
-#define OPENER(i)                                                                     \
-	static int open_##i(TALLOC_CTX *ctx, const struct engine_request *request,    \
-			    struct engine_run **out, struct sb_err *err)              \
-	{                                                                             \
-		return trace_open(originals[i], ctx, request, out, err);              \
+#define OPENER(i)                                                                  \
+	static int open_##i(TALLOC_CTX *ctx, const struct engine_request *request, \
+			    struct engine_run **out, struct sb_err *err)           \
+	{                                                                          \
+		return trace_open(originals[i], ctx, request, out, err);           \
 	}
 OPENER(0)
 OPENER(1)
@@ -194,9 +197,9 @@ static int (*const openers[MOST_ENGINES])(TALLOC_CTX *, const struct engine_requ
 	open_0, open_1, open_2, open_3, open_4, open_5, open_6, open_7,
 };
 
-#define WRAP(e, name)         \
-	do {                  \
-		if (e->ops.name) \
+#define WRAP(e, name)                               \
+	do {                                        \
+		if (e->ops.name)                    \
 			e->ops.name = trace_##name; \
 	} while (0)
 

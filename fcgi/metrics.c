@@ -160,12 +160,13 @@ static void controls(struct buf *b, const struct metric_total *t, size_t n)
 	}
 }
 
-static void failures(struct buf *b, const struct metric_total *t, size_t n)
+static void by_label(struct buf *b, const char *name, const char *label_name,
+		     const struct metric_total *t, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		begin_sample(b, "operation_failures_total", t[i].environment);
+		begin_sample(b, name, t[i].environment);
 		label(b, "database", t[i].database);
-		label(b, "error_code", t[i].label);
+		label(b, label_name, t[i].label);
 		end_sample(b, (double)t[i].n);
 	}
 }
@@ -281,7 +282,11 @@ static void add_all(struct buf *b, const struct metrics *m)
 	       (double)m->claims);
 	family(b, "operation_failures_total", "counter",
 	       "Operations that failed, by the code of their error.");
-	failures(b, m->failures, m->n_failures);
+	by_label(b, "operation_failures_total", "error_code", m->failures, m->n_failures);
+	family(b, "engine_unrecognized_status_total", "counter",
+	       "Times that an engine reported a state that is not known here.");
+	by_label(b, "engine_unrecognized_status_total", "engine", m->unrecognized,
+		 m->n_unrecognized);
 	family(b, "apply_duration_seconds", "histogram",
 	       "From the first driver to the end of an apply.");
 	durations(b, m->durations, m->n_durations);

@@ -36,6 +36,10 @@
 		       " ON a.id = o.apply_row WHERE o.state = 'failed'"                 \
 		       " AND o.error_code <> '' GROUP BY a.database_name,"               \
 		       " a.environment, o.error_code")                                   \
+	S(ME_UNRECOGNIZED, "SELECT a.database_name, a.environment, a.engine, '',"        \
+			   " SUM(o.unrecognized) FROM apply_operations o JOIN applies a" \
+			   " ON a.id = o.apply_row WHERE o.unrecognized > 0"             \
+			   " GROUP BY a.database_name, a.environment, a.engine")         \
 	S(ME_COUNTERS,                                                                   \
 	  "SELECT database_name, environment, counter, '', n FROM counters")             \
 	S(ME_DURATIONS,                                                                  \
@@ -111,6 +115,8 @@ int metrics_read(TALLOC_CTX *ctx, struct db *db, struct metrics *m, struct sb_er
 	    totals(ctx, db, ME_CONTROLS, &m->controls, &m->n_controls, err) < 0 ||
 	    totals(ctx, db, ME_OPERATIONS, &m->operations, &m->n_operations, err) < 0 ||
 	    totals(ctx, db, ME_FAILURES, &m->failures, &m->n_failures, err) < 0 ||
+	    totals(ctx, db, ME_UNRECOGNIZED, &m->unrecognized, &m->n_unrecognized, err) <
+		    0 ||
 	    totals(ctx, db, ME_COUNTERS, &m->counters, &m->n_counters, err) < 0 ||
 	    db_all(ctx, db, ME_DURATIONS, NO_BIND, duration_columns,
 		   ARRAY_SIZE(duration_columns), sizeof(*m->durations), &m->durations,

@@ -33,6 +33,8 @@ struct metrics {
 	int64_t expired_retryable; /* operations that ran out of retries, ever */
 	struct metric_total *failures; /* operations, label = error code */
 	size_t n_failures;
+	struct metric_total *unrecognized; /* words of engines, label = engine */
+	size_t n_unrecognized;
 	struct metric_total *counters; /* label = the metric's name */
 	size_t n_counters;
 	struct metric_duration *durations;

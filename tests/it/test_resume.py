@@ -5,8 +5,11 @@ fails in every way that one can: drivers die, answers and state are lost, the en
 In each of these the change exists once at the engine, is made once on the target, and an
 apply is settled only by what was observed.
 """
+import json
 import os
+import re
 import signal
+import urllib.request
 
 import pytest
 
@@ -260,6 +263,27 @@ def test_nothing_left_completes_without_calling_the_engine(stack):
     assert requests == {"stop": "completed", "start": "completed"}
 
 
+def test_the_mysql_engine_is_not_called_when_nothing_is_left(stack):
+    """As journalled by the tracing wrapper."""
+    trace = stack.dir / "trace"
+    stack.command("restart-cron", "--env", f"SB_TRACE={trace}")
+    try:
+        stack.target(USERS)
+        faults = stack.arm("drive.opened:wait=@FILE@")
+        apply_id = stack.apply(stack.plan([WIDE[0]]))
+        stack.until(faults.arrived, "a driver is about to look")
+        stack.target("ALTER TABLE users ADD extra int DEFAULT NULL")
+        faults.release()
+        stack.wait_state(apply_id, "completed")
+        stack.until(lambda: not stack.drivers(), "the driver ends")
+        calls = [json.loads(line) for line in trace.read_text().splitlines()]
+    finally:
+        stack.disarm()
+        stack.command("restart-cron")
+    assert [c["call"] for c in calls] == ["open", "close"]
+    assert calls[0]["engine"] == "mysql" and calls[0]["tables"] == ["users"]
+
+
 # ---- the engine lies, forgets, fails -------------------------------------------------------
 
 
@@ -300,6 +324,9 @@ def test_an_unknown_word_is_running_visible_and_counted(stack):
     stack.until(lambda: operation(stack, apply_id)["unrecognized"] == 3, "it is counted")
     assert tasks(stack, apply_id)["users"]["state"] == "running"
     assert "fluxing" in tasks(stack, apply_id)["users"]["detail"]
+    text = urllib.request.urlopen(stack.metrics_url, timeout=10).read().decode()
+    [line] = re.findall(r"^schemabot_engine_unrecognized_status_total.*$", text, re.MULTILINE)
+    assert 'engine="fake"' in line and 'database="fakeshop"' in line and line.endswith(" 3")
     stack.fake.release("running")
     completed_once(stack, apply_id)
 
