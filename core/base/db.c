@@ -100,6 +100,7 @@ int db_fail(struct db *db, enum db_intent intent, unsigned db_errno, const char 
 
 	if (kind == DB_ERR_LOST)
 		db->lost = true;
+	db->doomed |= db->in_transaction && db->params.role == DB_STORAGE;
 	rc = sb_err(err, code, "%s: %s (error %u).", db->params.name, text, db_errno);
 	if (err)
 		err->db_errno = db_errno;
@@ -112,6 +113,13 @@ int db_lose(struct db *db, struct sb_err *err)
 	if (err)
 		err->code = SB_EAMBIGUOUS;
 	return -1;
+}
+
+int db_fail_doomed(struct db *db, struct sb_err *err)
+{
+	return sb_err(err, SB_ESTORAGE,
+		      "%s: an earlier statement of this transaction failed.",
+		      db->params.name);
 }
 
 static int fail_last(struct db *db, enum db_intent intent, struct sb_err *err)
@@ -263,6 +271,8 @@ static int send_text(struct db *db, enum db_intent intent, const char *sql,
 	if (db->lost)
 		return db_fail(db, DB_INTENT_READ, 2006, "the connection was lost before",
 			       err);
+	if (db->doomed)
+		return db_fail_doomed(db, err);
 	if (mysql_real_query(db->mysql, sql, strlen(sql)) != 0)
 		return fail_last(db, intent, err);
 	return 0;
@@ -339,6 +349,10 @@ int db_begin(struct db *db, struct sb_err *err)
 int db_commit(struct db *db, struct sb_err *err)
 {
 	BUG_ON(!db->in_transaction);
+	if (db->doomed) {
+		db_rollback(db);
+		return db_fail_doomed(db, err);
+	}
 	db->in_transaction = false;
 	FAULT("db.commit.before");
 	if (FAULT_ERR("db.commit.lost_before", err) < 0)
@@ -355,7 +369,7 @@ void db_rollback(struct db *db)
 {
 	if (!db->in_transaction)
 		return;
-	db->in_transaction = false;
+	db->in_transaction = db->doomed = false;
 	if (!db->lost && mysql_real_query(db->mysql, "ROLLBACK", 8) != 0)
 		db->lost = true; /* unusable: closing it is what rolls back */
 }

@@ -183,7 +183,8 @@ int db_prepare_all(struct db *db, const struct db_stmt_set *set,
 /* ---- transactions -------------------------------------------------------------- */
 
 int db_begin(struct db *db, struct sb_err *err) MUST_CHECK;
-/* SB_EAMBIGUOUS when the server's answer was lost: it may have happened. */
+/* SB_EAMBIGUOUS when the server's answer was lost: it may have happened. A transaction of
+ * storage of which a statement failed is rolled back instead, and takes no other. */
 int db_commit(struct db *db, struct sb_err *err) MUST_CHECK;
 /* Never fails: where the server cannot be reached it rolls back by itself. */
 void db_rollback(struct db *db);

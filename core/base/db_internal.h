@@ -16,6 +16,7 @@ struct db {
 	enum db_flavor flavor;
 	bool lost;
 	bool in_transaction;
+	bool doomed; /* a statement of it failed: it can only be rolled back */
 	struct db_cached **cache;
 	size_t n_cache;
 };
@@ -29,6 +30,10 @@ int db_fail(struct db *db, enum db_intent intent, unsigned db_errno, const char 
 
 /* At a fault point: the connection broke while the server may have been committing. */
 int db_lose(struct db *db, struct sb_err *err);
+
+/* After a deadlock the server has rolled back, and what is sent next would commit itself:
+ * nothing is sent in a transaction of which a statement failed. Returns -1. */
+int db_fail_doomed(struct db *db, struct sb_err *err);
 
 /* Free all prepared statements; after the connection is closed. */
 void db_cache_clear(struct db *db);

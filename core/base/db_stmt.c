@@ -122,6 +122,8 @@ static int execute(struct db *db, const struct db_stmt *stmt, const struct db_bi
 	MYSQL_BIND params[MAX_BINDS];
 	MYSQL_STMT *handle = NULL;
 
+	if (db->doomed)
+		return db_fail_doomed(db, err);
 	if (prepare(db, stmt, &handle, err) < 0)
 		return -1;
 	BUG_ON(n_binds > MAX_BINDS);

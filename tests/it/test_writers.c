@@ -461,6 +461,42 @@ static void a_late_reclaim_changes_nothing(void **unused)
 		1);
 }
 
+/*
+ * After a deadlock the server has rolled everything back, and what a careless caller
+ * sends next would commit by itself: a transaction of which a statement failed is over.
+ */
+static void what_failed_in_part_is_not_committed(void **unused)
+{
+	struct scene s = set_scene();
+	struct sb_err err = { 0 };
+	struct lease_tx tx;
+	char *before;
+
+	(void)unused;
+	assert_int_equal(
+		db_run(store.db, "SET SESSION innodb_lock_wait_timeout = 1", &err), 0);
+	before = store_snapshot();
+	store_sql("START TRANSACTION");
+	store_sql("UPDATE tasks SET detail = detail");
+	assert_int_equal(lease_tx_begin(store.db, &s.lease, &tx, &err), 0);
+	assert_int_equal(lease_log(&tx, "", "info", "info", "", "", "a", &err), 0);
+	assert_int_equal(task_save_progress(&tx, &s.tasks[0], &err), -1);
+	assert_int_equal(err.code, SB_ESTORAGE);
+	assert_int_equal(lease_log(&tx, "", "info", "info", "", "", "b", &err), -1);
+	assert_int_equal(lease_tx_commit(&tx, &err), -1);
+	assert_int_equal(err.code, SB_ESTORAGE);
+	store_sql("ROLLBACK");
+	store_assert_unchanged(before);
+
+	/* The connection is as good as before. */
+	assert_int_equal(lease_tx_begin(store.db, &s.lease, &tx, &err), 0);
+	assert_int_equal(lease_log(&tx, "", "info", "info", "", "", "c", &err), 0);
+	assert_int_equal(lease_tx_commit(&tx, &err), 0);
+	assert_int_equal(store_number("SELECT COUNT(*) FROM apply_logs"), 1);
+	assert_int_equal(
+		db_run(store.db, "SET SESSION innodb_lock_wait_timeout = 5", &err), 0);
+}
+
 /* A lease of one operation writes no row of another. */
 static void tasks_of_another_operation_are_out_of_reach(void **unused)
 {
@@ -555,6 +591,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup(the_time_left_is_the_databases, alone),
 		cmocka_unit_test_setup(a_heartbeat_leaves_a_row_at_rest, alone),
 		cmocka_unit_test_setup(a_late_reclaim_changes_nothing, alone),
+		cmocka_unit_test_setup(what_failed_in_part_is_not_committed, alone),
 		cmocka_unit_test_setup(tasks_of_another_operation_are_out_of_reach,
 				       alone),
 	};
