@@ -263,6 +263,7 @@ static int insert(TALLOC_CTX *tmp, struct db *db, const struct submission *s,
 	if (db_exec(db, CO_LOG, BIND(apply_row, event, text), err) < 0 ||
 	    db_exec(db, CO_TOUCH, BIND(apply_row), err) < 0)
 		return -1;
+	FAULT("control.submit.done");
 	return 0;
 }
 

@@ -221,6 +221,7 @@ int operation_hand_back(struct lease_tx *tx, int delay_seconds, struct sb_err *e
 	int64_t n = db_exec(tx->db, OP_HAND_BACK,
 			    BIND(delay_seconds, tx->lease->operation), err);
 
+	FAULT("operation.hand_back");
 	return n < 0 ? -1 : 0;
 }
 
