@@ -120,14 +120,18 @@ def test_expiry_before_the_claim(overdue, point):
 
 
 @pytest.mark.parametrize("point", ["operation.claim.selected", "operation.claim.taken",
-                                   "drive.claimed", "drive.start.before"])
+                                   "drive.claimed", "drive.settle.before_commit"])
 def test_claim_before_the_expiry(overdue, point):
-    """Once a driver has it the reaper keeps away, and it may still succeed."""
+    """Once a driver has it the reaper keeps away; it is given up once, by the driver."""
     stack, apply_id = overdue
+    token, calls = operation(stack)["lease_token"], len(stack.fake.calls("start"))
     driver = Program(stack, point=point).arrive()
     Program(stack, "schemabot-reaper").end()
     driver.release().end()
-    finish(stack, apply_id, "completed")
+    assert operation(stack)["lease_token"] == token + 1
+    assert len(stack.fake.calls("start")) == calls
+    seen = finish(stack, apply_id, "failed")
+    assert "more than a day" in seen["error_message"]
 
 
 @pytest.mark.parametrize("point", ["drive.hand_back.halted", "operation.hand_back"])
