@@ -3,6 +3,8 @@ test_why.py - GET /api/why/{apply_id}: it says what the claim does, who is waite
 when, and what a person can do; for applies that live, and for rows as crashes leave them.
 """
 import datetime
+import os
+import signal
 
 import pytest
 from api_schema import Checked
@@ -54,9 +56,13 @@ def test_nothing_to_explain(stack, client):
 
 def test_the_life_of_an_apply(stack, client):
     stack.target(USERS)
-    with stack.faults("engine.mysql.start:wait=@FILE@") as fault:
+    application = stack.connect("shop_staging")
+    application.autocommit(False)
+    with application.cursor() as cursor:  # the change has to wait for its transaction
+        cursor.execute("SELECT COUNT(*) AS n FROM users")
         apply_id = stack.apply(stack.plan([WIDE]))
-        stack.until(fault.arrived, "the driver is about to start")
+        stack.until(lambda: stack.storage("SELECT id FROM tasks WHERE state = 'running'"),
+                    "the statement is being executed")
         driver = stack.drivers()[0]
         answer = why(client, apply_id)
         op = only(answer)
@@ -68,11 +74,14 @@ def test_the_life_of_an_apply(stack, client):
         left = moment(op["next_due_at"]) - moment(answer["checked_at"])
         assert 0 < left.total_seconds() <= 60
         assert abs(left.total_seconds() * 1000 - op["due_in_ms"]) < 5
+        os.kill(driver, signal.SIGSTOP)  # or it would be obeyed before we look
         stack.control("stop", apply_id).expect(200)
         stop = why(client, apply_id)["requests"]
+        os.kill(driver, signal.SIGCONT)
         assert [r["operation"] for r in stop] == ["stop"]
         assert "looks for requests at every step" in stop[0]["sentence"]
-    stack.wait_state(apply_id, "stopped")
+        stack.wait_state(apply_id, "stopped")
+    application.close()
     answer = why(client, apply_id)
     assert only(answer)["situation"] == "stopped" and "/api/start" in answer["next_step"]
     assert "next_due_at" not in answer and answer["requests"] == []
