@@ -92,11 +92,11 @@ static bool halting(const struct rollout *r, size_t *ended)
 	return !goes_on(r) && !pausing(r, &failed) && find(r, false, ended);
 }
 
-/* Somebody besides member i is at work or has left work unfinished. */
-static bool others_at_work(const struct rollout *r, size_t i)
+/* Somebody is at work, looks whether to begin, or has left work unfinished. */
+static bool any_at_work(const struct rollout *r)
 {
 	for (size_t j = 0; j < r->n; j++)
-		if (j != i && !state_is_settled(r->members[j].state) &&
+		if (!state_is_settled(r->members[j].state) &&
 		    (!fresh(&r->members[j]) || r->members[j].owned))
 			return true;
 	return false;
@@ -128,7 +128,7 @@ enum rollout_order rollout_order(const struct rollout *r, size_t i, size_t *bloc
 	if (!fresh(&r->members[i]))
 		return ROLLOUT_GO;
 	if (halting(r, blocker))
-		return others_at_work(r, i) ? ROLLOUT_HELD : ROLLOUT_CANCELLED;
+		return any_at_work(r) ? ROLLOUT_HELD : ROLLOUT_CANCELLED;
 	for (size_t j = 0; j < i; j++)
 		if (!passes(r, &r->members[j])) {
 			*blocker = j;

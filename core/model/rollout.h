@@ -62,7 +62,8 @@ struct rollout {
 	size_t n;
 };
 
-/* What a member that has not begun may do. One that has is never held back again. */
+/* What a member that has not begun may do. One that has is never held back again. Nobody
+ * is cancelled while one is owned: its owner gives it back first. */
 enum rollout_order {
 	ROLLOUT_GO,
 	ROLLOUT_HELD,	   /* by *blocker */

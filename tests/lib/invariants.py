@@ -15,7 +15,7 @@ snapshot; changes nothing, but audit_rest plans through the API, which stores pl
 import contextlib
 import json
 
-from .stack import STORAGE_DB
+from .stack import ROLLOUTS, STORAGE_DB
 
 SETTLED = ("completed", "failed", "cancelled", "reverted")
 RANKS = {name: rank for rank, name in enumerate((
@@ -301,7 +301,9 @@ def _targets(stack, now):
     what it completed is there, and what it did not is not."""
     last = {}
     for apply in now.applies:
-        last[apply["database_name"], apply["environment"]] = apply
+        # The environments of a rollout are the same servers with other policies.
+        shared = apply["database_name"] in ROLLOUTS
+        last[apply["database_name"], "" if shared else apply["environment"]] = apply
     for apply in last.values():
         plan = stack.storage("SELECT schema_files FROM plans WHERE id = %s",
                              (apply["plan_row"],))[0]

@@ -3,9 +3,9 @@ soak.py - chaos: many applies, and everything that works on them killed at rando
 
   Soak(stack, seed, seconds).run()   -> list of violations, empty when all is well
 
-One User for each database and environment plans, applies, controls and sometimes gets in
-the way; the Monkey kills, stops and breaks; the Auditor looks at the whole storage all the
-time. When the time is over the monkey leaves, everything comes to rest, and all is audited
+One User for each database and environment (of a rollout: for each database) plans, applies,
+controls and sometimes gets in the way; the Monkey kills, stops and breaks; the Auditor looks at
+the whole storage all the time. When the time is over the monkey leaves, everything comes to rest, and all is audited
 once more. Every decision is drawn from generators of the printed seed; when it takes effect
 depends on the machine, so that a seed repeats the kind of trouble, not the trouble.
 
@@ -24,7 +24,7 @@ import pymysql
 
 from . import invariants
 from .crash import points_in_the_sources
-from .stack import Stack
+from .stack import DEPLOYMENTS, ENVIRONMENTS, ROLLOUTS, Stack
 
 # An apply may meet a vanished lease and ten retries, but no more than that.
 STUCK_SECONDS = 240
@@ -193,6 +193,33 @@ class User(Actor):
             time.sleep(0.1)
 
 
+class RolloutUser(User):
+    """The same for a database with several deployments, each time with other policies. Its
+    environments are the same servers, so that there is one apply at a time."""
+
+    def __init__(self, soak, database):
+        self.environments = ROLLOUTS[database][1]
+        super().__init__(soak, database, self.environments[0])
+
+    def act(self):
+        self.environment = self.random.choice(self.environments)
+        if self.database == "rollout" and self.environment.startswith("barrier"):
+            return  # its engine cannot wait
+        super().act()
+
+    def plan(self, files):
+        """Deployments that a failure has left different are made alike by hand."""
+        plan = super().plan(files)
+        while any("Make it the same" in error for error in plan.get("errors", ())):
+            self.soak.count["deployments made alike"] += 1
+            for deployment in DEPLOYMENTS:
+                for table in self.TABLES:
+                    self.stack.sql(f"DROP TABLE IF EXISTS {table}", None,
+                                   f"{self.database}_{deployment}")
+            plan = super().plan(files)
+        return plan
+
+
 class Monkey(Actor):
     """Kills and breaks."""
 
@@ -314,7 +341,7 @@ class Soak:
 
     def __init__(self, stack, seed: str, seconds: float, databases=()):
         self.stack, self.seed, self.seconds = stack, seed, seconds
-        self.databases = databases or tuple(Stack(stack.dir).databases())
+        self.databases = databases or (*Stack(stack.dir).databases(), *ROLLOUTS)
         self.over = threading.Event()
         self.count, self.problems = collections.Counter(), []
         self.mutex = threading.Lock()
@@ -326,8 +353,9 @@ class Soak:
 
     def run(self) -> list:
         users = [User(self, database, environment)
-                 for database in self.databases
-                 for environment in ("staging", "production")]
+                 for database in self.databases if database not in ROLLOUTS
+                 for environment in ENVIRONMENTS]
+        users += [RolloutUser(self, d) for d in self.databases if d in ROLLOUTS]
         monkey = Monkey(self)
         actors = [*users, monkey, Auditor(self)]
         for actor in actors:

@@ -138,8 +138,7 @@ static void check_state(const struct rollout *r)
 	struct seen s = look(r);
 
 	HOLDS(r, state_is_settled(state) == !s.open);
-	/* At most the one who is asking, and who will find itself cancelled. */
-	HOLDS(r, !state_is_settled(state) || s.owned <= 1);
+	HOLDS(r, !state_is_settled(state) || s.owned == 0);
 	HOLDS(r, state != STATE_STOPPED || !s.claimed);
 	HOLDS(r, state != STATE_COMPLETED || !s.failed);
 	HOLDS(r, s.open || !s.failed || state == STATE_FAILED);
