@@ -551,33 +551,49 @@ def check_tidy(stack):
     assert not stack.sql("SELECT * FROM `_schemabot_state`.`checkpoints`")
 
 
-def test_a_crash_at_any_point_is_put_right_by_the_next_pass(idle):
-    stack, points, n = idle, None, 0
-    while points is None or n < len(points):
-        stack.reset()
-        stack.command("stop-cron")
-        rows = Rows(stack)
-        mess(rows)
-        if points is None:
-            log = stack.dir / "reaper-points"
-            stack.reap(env={"SB_FAULT_LOG": str(log)})
-            points = sorted({line.split()[-1] for line in log.read_text().splitlines()})
-            log.unlink()
-            assert len(points) > 12, points
-        else:
-            done = stack.binary("schemabot-reaper", env={"SB_FAULT": f"{points[n]}:crash"})
-            assert done.returncode == -9, f"{points[n]}: {done.returncode}: {done.stderr[-2000:]}"
-            n += 1
-            # The lease of a reaper that died is over after a minute.
-            stack.storage("UPDATE apply_operations SET claim_after = NOW(6) - INTERVAL 1 SECOND"
-                          " WHERE lease_owner IS NOT NULL")
-            stack.reap()
-        check_tidy(stack)
-        done = stack.binary("schemabot-reaper")
-        events = {json.loads(line)["event"] for line in done.stderr.splitlines()}
-        assert not {e for e in events if e.startswith("reaper.")}, done.stderr
-        rows.connection.close()
+def pass_over_mess(stack, **env):
+    """As new, something for every duty, and one pass; how it ended."""
+    stack.reset()
+    stack.command("stop-cron")
+    rows = Rows(stack)
+    mess(rows)
+    rows.connection.close()
+    return stack.binary("schemabot-reaper", env=env)
+
+
+def next_pass_puts_right(stack):
+    # The lease of a reaper that died is over after a minute.
+    stack.storage("UPDATE apply_operations SET claim_after = NOW(6) - INTERVAL 1 SECOND"
+                  " WHERE lease_owner IS NOT NULL")
+    stack.reap()
+    check_tidy(stack)
+    done = stack.binary("schemabot-reaper")
+    events = {json.loads(line)["event"] for line in done.stderr.splitlines()}
+    assert not {e for e in events if e.startswith("reaper.")}, done.stderr
     invariants.check(stack)
+
+
+def test_a_crash_at_any_passage_is_put_right_by_the_next_pass(idle):
+    """Of every fault point that a pass has, the first three passages."""
+    log = idle.dir / "reaper-points"
+    assert pass_over_mess(idle, SB_FAULT_LOG=str(log)).returncode == 0
+    check_tidy(idle)
+    passed = [line.split()[-1] for line in log.read_text().splitlines()]
+    log.unlink()
+    points = {p: min(3, passed.count(p)) for p in passed if not p.startswith("db.commit.lost")}
+    assert len(points) > 12, points
+    for point, n in points.items():
+        for nth in range(1, n + 1):
+            done = pass_over_mess(idle, SB_FAULT=f"{point}:crash@{nth}")
+            assert done.returncode == -9, f"{point}@{nth}: {done.stderr[-2000:]}"
+            next_pass_puts_right(idle)
+
+
+@pytest.mark.parametrize("point", ["db.commit.lost_before", "db.commit.lost_after"])
+def test_a_lost_commit_is_put_right_by_the_next_pass(idle, point):
+    for nth in range(1, 6):
+        pass_over_mess(idle, SB_FAULT=f"{point}:drop@{nth}")
+        next_pass_puts_right(idle)
 
 
 def test_a_pass_touches_nothing_that_is_leased(rows, idle):
