@@ -114,6 +114,30 @@ static void several_deployments_have_an_order_and_policies(void **unused)
 	assert_string_equal(env->on_failure, "pause");
 }
 
+static void drops_and_logs_are_kept_for_a_while(void **unused)
+{
+	const struct config_environment *env;
+	struct config *c;
+	struct sb_err err;
+
+	(void)unused;
+	if (load(STORAGE FLEET(THREE), &c, &err) < 0)
+		fail_msg("%s", err.msg);
+	env = config_environment(config_database(c, "shop"), "production");
+	assert_false(env->quarantine_drops);
+	assert_int_equal(env->drops_retention_hours, 168);
+	assert_int_equal(c->log_retention_days, 90);
+	if (load(STORAGE FLEET(
+			 THREE
+			 "pending_drops = { enabled = true; };") "log_retention_days = 0;",
+		 &c, &err) < 0)
+		fail_msg("%s", err.msg);
+	env = config_environment(config_database(c, "shop"), "production");
+	assert_true(env->quarantine_drops);
+	assert_int_equal(env->drops_retention_hours, 168);
+	assert_int_equal(c->log_retention_days, 0);
+}
+
 static void what_is_wrong_is_said_with_its_line(void **unused)
 {
 	static const struct {
@@ -126,6 +150,14 @@ static void what_is_wrong_is_said_with_its_line(void **unused)
 		{ STORAGE SHOP "run_dir = 4;", ":3: 'run_dir' must be a string" },
 		{ STORAGE SHOP "log_level = \"loud\";", ":3: 'log_level' must be" },
 		{ STORAGE SHOP "drivers = ", ":3: syntax error" },
+		{ STORAGE SHOP "log_retention_days = -1;",
+		  ":3: 'log_retention_days' must be from 0" },
+		{ STORAGE FLEET(THREE "pending_drops = { enabled = 1; };"),
+		  "'enabled' must be true or false" },
+		{ STORAGE FLEET(THREE "pending_drops = { hours = 1; };"),
+		  "unknown key 'hours'" },
+		{ STORAGE FLEET(THREE "pending_drops = { retention_hours = 0; };"),
+		  "'retention_hours' must be from 1 to 8760" },
 		{ STORAGE, "'databases' is missing" },
 		{ SHOP, "'storage' is missing" },
 		{ SHOP
@@ -286,6 +318,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_good_file_is_understood),
 		cmocka_unit_test(several_deployments_have_an_order_and_policies),
+		cmocka_unit_test(drops_and_logs_are_kept_for_a_while),
 		cmocka_unit_test(what_is_wrong_is_said_with_its_line),
 		cmocka_unit_test(a_missing_file_is_said),
 		cmocka_unit_test(the_dump_shows_a_fleet_as_it_is),
