@@ -17,6 +17,7 @@
 #include "core/base/config_internal.h"
 
 #define MAX_NAME	64
+#define OUR_SCHEMAS	"_schemabot_" /* scratch, state, quarantine */
 #define MAX_SECRET_FILE 4096
 #define MAX_ROUTE	1000 /* bytes of all deployments' names; the rows' columns */
 
@@ -137,6 +138,12 @@ static int load_map(const struct loader *l, const config_setting_t *map,
 
 			if (!config_setting_get_string(child))
 				return bad(l, child, "'%s' must be a string", name);
+			if (strncmp(config_setting_get_string(child), OUR_SCHEMAS,
+				    strlen(OUR_SCHEMAS)) == 0)
+				return bad(l, child,
+					   "'%s' names a schema of SchemaBot's own "
+					   "(" OUR_SCHEMAS "…)",
+					   name);
 			s->namespace = mem_strdup(l->ctx, name);
 			s->schema = mem_strdup(l->ctx, config_setting_get_string(child));
 			continue;

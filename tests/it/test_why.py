@@ -180,3 +180,76 @@ def test_requests_wait_for_stops(rows, client):
     requests = {r["operation"]: r["sentence"] for r in
                 why(client, rows.public_id(apply))["requests"]}
     assert "comes first" in requests["volume"] and "comes first" not in requests["stop"]
+
+
+# ---- applies that live: rollouts, and an engine that works without us ---------------------------
+
+def by_deployment(answer):
+    return {o["deployment"]: o for o in answer["operations"]}
+
+
+def test_a_rollout_that_waits_for_its_first(stack, client):
+    for deployment in ("eu", "us", "ap"):
+        stack.sql(USERS, None, f"rollout_{deployment}")
+    application = stack.connect("rollout_eu")
+    application.autocommit(False)
+    with application.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) AS n FROM users")
+        apply_id = stack.apply(stack.plan([WIDE], "rolling_halt", database="rollout"))
+        stack.until(lambda: stack.storage("SELECT id FROM tasks WHERE state = 'running'"),
+                    "the first is at work")
+        answer = why(client, apply_id)
+        seen = by_deployment(answer)
+        assert {d: o["situation"] for d, o in seen.items()} == {
+            "eu": "driven", "us": "held", "ap": "held"}
+        assert seen["us"]["waiting_for"] == "eu" and "policy rolling" in seen["us"]["sentence"]
+        assert answer["sentence"].startswith("eu: A driver")
+        # What holds the lock on the table is told, too.
+        stack.until(lambda: "lock" in by_deployment(why(client, apply_id))["eu"]["sentence"],
+                    "the engine says what it waits for")
+    application.rollback()
+    application.close()
+    stack.wait_state(apply_id, "completed")
+    assert {o["situation"] for o in why(client, apply_id)["operations"]} == {"settled"}
+
+
+def test_a_paused_rollout(stack, client):
+    unique = USERS.replace("PRIMARY KEY", "n int NOT NULL, PRIMARY KEY")
+    for deployment in ("eu", "us", "ap"):
+        stack.sql(unique, None, f"rollout_{deployment}")
+    stack.sql("INSERT INTO users VALUES (1, 1), (2, 1)", None, "rollout_eu")
+    wanted = unique.replace("PRIMARY KEY (id)", "PRIMARY KEY (id), UNIQUE KEY n (n)")
+    apply_id = stack.apply(stack.plan([wanted], "rolling_pause", database="rollout"),
+                           allow_unsafe=True)
+    stack.wait_state(apply_id, "paused")
+    answer = why(client, apply_id)
+    seen = by_deployment(answer)
+    assert {d: o["situation"] for d, o in seen.items()} == {
+        "eu": "settled", "us": "paused", "ap": "paused"}
+    assert "/api/release" in answer["next_step"] and "'eu' has failed" in answer["sentence"]
+    assert "Duplicate entry" in seen["eu"]["sentence"]
+    stack.control("release", apply_id, "rolling_pause").expect(200)
+    stack.wait_state(apply_id, "failed")
+    assert why(client, apply_id)["released"]
+
+
+def test_an_engine_that_works_without_us(stack, client):
+    stack.fake.script({"call": "poll", "hold": "running"})
+    apply_id = stack.apply(stack.plan([USERS], database="fakeshop"))
+    stack.until(lambda: only(why(client, apply_id))["situation"] == "parked", "it is parked")
+    stack.fake.release("running")
+    stack.wait_state(apply_id, "completed")
+
+
+def test_a_cutover_that_waits_for_an_operator(stack, client):
+    apply_id = stack.apply(stack.plan([USERS], database="fakeshop"), defer_cutover=True)
+    stack.wait_state(apply_id, "waiting_for_cutover")
+
+    def parked():
+        answer = why(client, apply_id)
+        return answer if only(answer)["situation"] == "parked" else None
+    answer = stack.until(parked, "it is parked")
+    assert "waits for an operator to request it" in answer["sentence"]
+    assert "/api/cutover" in answer["next_step"]
+    stack.control("cutover", apply_id).expect(200)
+    stack.wait_state(apply_id, "completed")

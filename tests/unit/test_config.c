@@ -150,6 +150,9 @@ static void what_is_wrong_is_said_with_its_line(void **unused)
 		{ STORAGE SHOP "run_dir = 4;", ":3: 'run_dir' must be a string" },
 		{ STORAGE SHOP "log_level = \"loud\";", ":3: 'log_level' must be" },
 		{ STORAGE SHOP "drivers = ", ":3: syntax error" },
+		{ STORAGE FLEET("user = \"t\"; password = \"env:TEST_PW\";"
+				"schemas = { shop = \"_schemabot_drops\"; };"),
+		  "'shop' names a schema of SchemaBot's own" },
 		{ STORAGE SHOP "log_retention_days = -1;",
 		  ":3: 'log_retention_days' must be from 0" },
 		{ STORAGE FLEET(THREE "pending_drops = { enabled = 1; };"),
