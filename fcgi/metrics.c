@@ -193,35 +193,21 @@ static void resume_failures(struct buf *b, const struct metric_total *t, size_t 
 		}
 }
 
-/* The last bucket is all of them. */
-static void durations(struct buf *b, const struct metric_duration *d, size_t n)
+/* Of the last day only: a histogram of all of them would read the whole table. */
+static void recent(struct buf *b, const struct metric_recent *r, size_t n)
 {
-	static const char *const parts[] = { "bucket", "sum", "count" };
-	char name[64], le[16];
+	static const char *const stats[] = { "average", "longest" };
 
 	for (size_t i = 0; i < n; i++)
-		for (size_t p = 0; p < ARRAY_SIZE(parts); p++)
-			for (size_t k = 0; k <= (p == 0 ? METRIC_BUCKETS : 0); k++) {
-				snprintf(name, sizeof(name), "apply_duration_seconds_%s",
-					 parts[p]);
-				begin_sample(b, name, d[i].environment);
-				label(b, "database", d[i].database);
-				label(b, "status", d[i].label);
-				if (p == 0 && k < METRIC_BUCKETS) {
-					snprintf(le, sizeof(le), "%d",
-						 metric_bucket_seconds[k]);
-					label(b, "le", le);
-				} else if (p == 0) {
-					label(b, "le", "+Inf");
-				}
-				if (p == 1)
-					end_sample(b, d[i].seconds);
-				else
-					end_sample(b,
-						   (double)(p == 0 && k < METRIC_BUCKETS
-								    ? d[i].le[k]
-								    : d[i].n));
-			}
+		for (size_t s = 0; s < ARRAY_SIZE(stats); s++) {
+			begin_sample(b, "apply_last_day_duration_seconds",
+				     r[i].environment);
+			label(b, "database", r[i].database);
+			label(b, "status", r[i].label);
+			label(b, "stat", stats[s]);
+			end_sample(b,
+				   s == 0 ? r[i].average_seconds : r[i].longest_seconds);
+		}
 }
 
 /* One family for each, whether or not it has ever happened. */
@@ -277,9 +263,6 @@ static void add_all(struct buf *b, const struct metrics *m)
 	family(b, "operator_resume_failures_total", "counter",
 	       "Operations that were given up, by reason.");
 	resume_failures(b, m->failures, m->n_failures);
-	single(b, "operator_claims_total", "counter",
-	       "Times that a driver or the reaper has claimed an operation.",
-	       (double)m->claims);
 	family(b, "operation_failures_total", "counter",
 	       "Operations that failed, by the code of their error.");
 	by_label(b, "operation_failures_total", "error_code", m->failures, m->n_failures);
@@ -287,9 +270,9 @@ static void add_all(struct buf *b, const struct metrics *m)
 	       "Times that an engine reported a state that is not known here.");
 	by_label(b, "engine_unrecognized_status_total", "engine", m->unrecognized,
 		 m->n_unrecognized);
-	family(b, "apply_duration_seconds", "histogram",
-	       "From the first driver to the end of an apply.");
-	durations(b, m->durations, m->n_durations);
+	family(b, "apply_last_day_duration_seconds", "gauge",
+	       "From the first driver to the end, of applies that ended within a day.");
+	recent(b, m->recent, m->n_recent);
 	counters(b, m->counters, m->n_counters);
 }
 

@@ -30,7 +30,6 @@
 	  "SELECT COUNT(*) FROM applies a WHERE a.state = 'pending'"                     \
 	  " AND EXISTS (SELECT 1 FROM apply_operations o WHERE o.apply_row = a.id"       \
 	  " AND o.claim_after < NOW(6) - INTERVAL ? SECOND)")                            \
-	S(ME_CLAIMS, "SELECT COALESCE(SUM(lease_token), 0) FROM apply_operations")       \
 	S(ME_FAILURES, "SELECT a.database_name, a.environment, o.error_code, '',"        \
 		       " COUNT(*) FROM apply_operations o JOIN applies a"                \
 		       " ON a.id = o.apply_row WHERE o.state = 'failed'"                 \
@@ -42,13 +41,13 @@
 			   " GROUP BY a.database_name, a.environment, a.engine")         \
 	S(ME_COUNTERS,                                                                   \
 	  "SELECT database_name, environment, counter, '', n FROM counters")             \
-	S(ME_DURATIONS,                                                                  \
+	S(ME_RECENT,                                                                     \
 	  "SELECT database_name, environment, CASE WHEN state = 'completed'"             \
-	  " THEN 'success' ELSE 'error' END AS label, COUNT(*), SUM(s), SUM(s <= 1),"    \
-	  " SUM(s <= 5), SUM(s <= 30), SUM(s <= 120), SUM(s <= 600), SUM(s <= 3600),"    \
-	  " SUM(s <= 21600), SUM(s <= 86400) FROM (SELECT database_name, environment,"   \
-	  " state, TIMESTAMPDIFF(MICROSECOND, started_at, completed_at) / 1e6 AS s"      \
-	  " FROM applies WHERE (state = 'completed' OR state = 'failed')"                \
+	  " THEN 'success' ELSE 'error' END AS label, COUNT(*), AVG(s), MAX(s) FROM"     \
+	  " (SELECT database_name, environment, state, TIMESTAMPDIFF(MICROSECOND,"       \
+	  " started_at, completed_at) / 1e6 AS s FROM applies"                           \
+	  " WHERE updated_at > NOW(6) - INTERVAL 1 DAY"                                  \
+	  " AND (state = 'completed' OR state = 'failed')"                               \
 	  " AND started_at IS NOT NULL AND completed_at IS NOT NULL) ended"              \
 	  " GROUP BY database_name, environment, label")                                 \
 	S(ME_EXPIRED, "SELECT COUNT(*) FROM apply_operations"                            \
@@ -72,25 +71,13 @@ static const struct db_col queue_columns[] = {
 static const struct db_col expired_column[] = { COL(I64, struct metrics,
 						    expired_retryable) };
 
-/* As in ME_DURATIONS. */
-const int metric_bucket_seconds[METRIC_BUCKETS] = {
-	1, 5, 30, 120, 600, 3600, 21600, 86400,
-};
-#define BUCKET(i) COL(I64, struct metric_duration, le[i])
-static const struct db_col duration_columns[] = {
-	COL(STR, struct metric_duration, database),
-	COL(STR, struct metric_duration, environment),
-	COL(STR, struct metric_duration, label),
-	COL(I64, struct metric_duration, n),
-	COL(DOUBLE, struct metric_duration, seconds),
-	BUCKET(0),
-	BUCKET(1),
-	BUCKET(2),
-	BUCKET(3),
-	BUCKET(4),
-	BUCKET(5),
-	BUCKET(6),
-	BUCKET(7),
+static const struct db_col recent_columns[] = {
+	COL(STR, struct metric_recent, database),
+	COL(STR, struct metric_recent, environment),
+	COL(STR, struct metric_recent, label),
+	COL(I64, struct metric_recent, n),
+	COL(DOUBLE, struct metric_recent, average_seconds),
+	COL(DOUBLE, struct metric_recent, longest_seconds),
 };
 
 struct number {
@@ -107,7 +94,7 @@ static int totals(TALLOC_CTX *ctx, struct db *db, const struct db_stmt *stmt,
 
 int metrics_read(TALLOC_CTX *ctx, struct db *db, struct metrics *m, struct sb_err *err)
 {
-	struct number stuck = { 0 }, pending = { 0 }, claims = { 0 };
+	struct number stuck = { 0 }, pending = { 0 };
 
 	*m = (struct metrics){ 0 };
 	if (totals(ctx, db, ME_PLANS, &m->plans, &m->n_plans, err) < 0 ||
@@ -118,9 +105,9 @@ int metrics_read(TALLOC_CTX *ctx, struct db *db, struct metrics *m, struct sb_er
 	    totals(ctx, db, ME_UNRECOGNIZED, &m->unrecognized, &m->n_unrecognized, err) <
 		    0 ||
 	    totals(ctx, db, ME_COUNTERS, &m->counters, &m->n_counters, err) < 0 ||
-	    db_all(ctx, db, ME_DURATIONS, NO_BIND, duration_columns,
-		   ARRAY_SIZE(duration_columns), sizeof(*m->durations), &m->durations,
-		   &m->n_durations, err) < 0)
+	    db_all(ctx, db, ME_RECENT, NO_BIND, recent_columns,
+		   ARRAY_SIZE(recent_columns), sizeof(*m->recent), &m->recent,
+		   &m->n_recent, err) < 0)
 		return -1;
 	if (db_one(ctx, db, ME_QUEUE, BIND(2 * LEASE_SECONDS), queue_columns,
 		   ARRAY_SIZE(queue_columns), m, err) < 0 ||
@@ -128,12 +115,10 @@ int metrics_read(TALLOC_CTX *ctx, struct db *db, struct metrics *m, struct sb_er
 	    db_one(ctx, db, ME_STUCK, BIND(2 * LEASE_SECONDS), number_column, 1, &stuck,
 		   err) < 0 ||
 	    db_one(ctx, db, ME_STUCK_PENDING, BIND(LEASE_SECONDS), number_column, 1,
-		   &pending, err) < 0 ||
-	    db_one(ctx, db, ME_CLAIMS, NO_BIND, number_column, 1, &claims, err) < 0)
+		   &pending, err) < 0)
 		return -1;
 	m->operations_wedged += stuck.n;
 	m->stuck_pending = pending.n;
-	m->claims = claims.n;
 	if (m->operations_due == 0)
 		m->oldest_due_seconds = 0;
 	return 0;

@@ -14,6 +14,12 @@ struct metric_total {
 	char *label2;
 	int64_t n;
 };
+/* How long applies took, from their first driver to their end. */
+struct metric_recent {
+	char *database, *environment, *label; /* success, error */
+	int64_t n;
+	double average_seconds, longest_seconds;
+};
 struct metrics {
 	struct metric_total *plans; /* label = success | error */
 	size_t n_plans;
@@ -29,7 +35,6 @@ struct metrics {
 	int64_t operations_wedged; /* due for longer than two lease windows, or for ever
 				    */
 	int64_t stuck_pending;	   /* applies that nobody began within a lease window */
-	int64_t claims;		   /* ever made: the sum of the fencing numbers */
 	int64_t expired_retryable; /* operations that ran out of retries, ever */
 	struct metric_total *failures; /* operations, label = error code */
 	size_t n_failures;
@@ -37,16 +42,8 @@ struct metrics {
 	size_t n_unrecognized;
 	struct metric_total *counters; /* label = the metric's name */
 	size_t n_counters;
-	struct metric_duration *durations;
-	size_t n_durations;
-};
-/* How long settled applies took, from their first driver to their end. */
-#define METRIC_BUCKETS 8
-extern const int metric_bucket_seconds[METRIC_BUCKETS];
-struct metric_duration {
-	char *database, *environment, *label; /* success, error */
-	int64_t n, le[METRIC_BUCKETS];	      /* of them within so many seconds */
-	double seconds;
+	struct metric_recent *recent; /* applies that ended within the last day */
+	size_t n_recent;
 };
 int metrics_read(TALLOC_CTX *ctx, struct db *db, struct metrics *out,
 		 struct sb_err *err) MUST_CHECK;
