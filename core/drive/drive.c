@@ -15,7 +15,8 @@
 #include "core/store/apply.h"
 #include "core/store/storage.h"
 
-#define RECONNECT_MS 500
+#define RECONNECT_MS	  500
+#define UNCERTAIN_SECONDS 5 /* before the next driver looks */
 
 enum step drive_step_of(struct drive *d, const struct sb_err *err, const char *doing)
 {
@@ -90,6 +91,8 @@ static enum step reconnect(struct drive *d, struct db **db)
 		if (storage_connect(talloc_parent(*db), d->config, &fresh, &err) == 0) {
 			talloc_free(*db);
 			*db = d->db = fresh;
+			/* A statement that keeps failing must not keep storage busy. */
+			d->wait_ms = RECONNECT_MS;
 			if (drive_reload(d, &err) == 0)
 				/* Without an owner: what we did not hear of, happened. */
 				return d->op.lease_owner ? STEP_CONTINUE : STEP_SETTLED;
@@ -208,6 +211,7 @@ static enum step give_up(struct drive *d, bool too_old)
 /* Before the first step: is there anything to drive, and from where? */
 static enum step prepare(struct drive *d, const struct claim *claim)
 {
+	bool restarted = false;
 	struct sb_err err;
 	enum step step;
 	char *reason;
@@ -224,12 +228,16 @@ static enum step prepare(struct drive *d, const struct claim *claim)
 		return STEP_SETTLED;
 	}
 	step = drive_obey(d);
-	if (step == STEP_CONTINUE && d->op.state == STATE_STOPPED)
+	if (step == STEP_CONTINUE && d->op.state == STATE_STOPPED) {
 		step = drive_restart(d);
+		restarted = true;
+	}
 	if (step != STEP_CONTINUE)
 		return step;
 	if (d->given_back)
 		return STEP_SETTLED;
+	if (restarted) /* with all of its retries */
+		return needs_requeue(d) ? requeue(d) : STEP_CONTINUE;
 	if (claim->too_old || claim->attempt > RETRY_BUDGET)
 		return give_up(d, claim->too_old);
 	if (claim->state == STATE_FAILED_RETRYABLE)
@@ -296,6 +304,27 @@ static enum step drive_step(struct drive *d)
 	return step == STEP_CONTINUE ? drive_observe(d) : step;
 }
 
+/*
+ * The outcome is not known, and nothing is said about it; but this driver has not died:
+ * the next one looks in a moment, and that costs the operation neither a death nor an
+ * attempt. Where storage does not answer, the claim expires.
+ */
+static void leave_uncertain(struct drive *d)
+{
+	struct lease_tx tx;
+	struct sb_err err;
+
+	if (heartbeat_check(d->heartbeat) != HEARTBEAT_OK || db_is_lost(d->db) ||
+	    lease_tx_begin(d->db, &d->lease, &tx, &err) < 0)
+		return;
+	if (operation_hand_back(&tx, UNCERTAIN_SECONDS, &err) < 0) {
+		lease_tx_rollback(&tx);
+		return;
+	}
+	if (lease_tx_commit(&tx, &err) < 0)
+		log_err(LOG_WARN, "drive.uncertain", &err, "the claim expires by itself");
+}
+
 enum drive_result drive_operation(TALLOC_CTX *ctx, const struct config *config,
 				  struct db **db, const struct claim *claim)
 {
@@ -323,6 +352,8 @@ enum drive_result drive_operation(TALLOC_CTX *ctx, const struct config *config,
 			proc_wait(-1, d.wait_ms);
 	}
 	drive_close_engine(&d);
+	if (step == STEP_UNCERTAIN)
+		leave_uncertain(&d);
 	heartbeat_stop(d.heartbeat);
 	log_info("drive.left", "state %s", state_name(d.op.state));
 	log_context_clear();

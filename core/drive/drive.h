@@ -18,8 +18,8 @@ enum drive_result {
 	DRIVE_PARKED,	 /* the engine works without us; the claim is given back for a
 			  * while */
 	DRIVE_SETTLED,	 /* the row says what comes next; the claim is given back */
-	DRIVE_UNCERTAIN, /* outcome unknown: nothing recorded, the claim is left to expire
-			  */
+	DRIVE_UNCERTAIN, /* outcome unknown: nothing recorded, the next driver looks in a
+			  * moment, or when the claim expires */
 	DRIVE_LOST,	 /* somebody else owns it */
 	DRIVE_HANDED_BACK, /* asked to end: claim given back, due now */
 };

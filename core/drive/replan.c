@@ -72,7 +72,11 @@ int drive_replan(TALLOC_CTX *ctx, struct drive *d, struct replan *out, struct sb
 	if (rc == 0)
 		return sb_err(err, SB_EENGINE, "The plan of %s is gone from storage.",
 			      d->lease.apply_id);
-	if (rc < 0 || load_files(ctx, d, plan, &namespaces, &n, err) < 0 ||
+	if (rc < 0) {
+		err->code = SB_ESTORAGE; /* whatever it was, it is not the plan's fault */
+		return -1;
+	}
+	if (load_files(ctx, d, plan, &namespaces, &n, err) < 0 ||
 	    schema_plan(ctx, &d->route->db, namespaces, n, &options, &fresh, err) < 0)
 		return -1;
 	if (fresh->n_errors > 0)

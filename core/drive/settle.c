@@ -85,7 +85,8 @@ static int move_open(struct drive *d, struct lease_tx *tx, enum state_event even
 
 		if (!task_open(t))
 			continue;
-		if (event == EVENT_FAIL && t->state == STATE_PENDING)
+		if (event == EVENT_FAIL &&
+		    (t->state == STATE_PENDING || t->state == STATE_STOPPED))
 			e = EVENT_CANCEL;
 		to = state_next(t->state, e);
 		if (to < 0)
@@ -107,7 +108,9 @@ int settle_all(struct drive *d, enum state_event event, const char *message,
 
 	if (lease_tx_begin(d->db, &d->lease, &tx, err) < 0)
 		return -1;
-	if (move_open(d, &tx, event, message, err) < 0) {
+	/* An operator's start is a new beginning: it has all of its retries. */
+	if (move_open(d, &tx, event, message, err) < 0 ||
+	    (event == EVENT_START && operation_renew(&tx, err) < 0)) {
 		lease_tx_rollback(&tx);
 		return -1;
 	}

@@ -42,6 +42,7 @@
 			" CASE WHEN state IN ('stopped','completed','failed',"           \
 			"'cancelled','reverted') THEN NULL"                              \
 			" ELSE NOW(6) + INTERVAL ? SECOND END WHERE id = ?")             \
+	S(OP_RENEW, "UPDATE apply_operations SET attempt = 0, deaths = 0 WHERE id = ?")  \
 	S(OP_SAVE_ENGINE, "UPDATE apply_operations SET engine_state = ?,"                \
 			  " engine_accepted = ? WHERE id = ?")                           \
 	S(OP_UNRECOGNIZED, "UPDATE apply_operations SET unrecognized ="                  \
@@ -223,6 +224,11 @@ int operation_hand_back(struct lease_tx *tx, int delay_seconds, struct sb_err *e
 
 	FAULT("operation.hand_back");
 	return n < 0 ? -1 : 0;
+}
+
+int operation_renew(struct lease_tx *tx, struct sb_err *err)
+{
+	return db_exec(tx->db, OP_RENEW, BIND(tx->lease->operation), err) < 0 ? -1 : 0;
 }
 
 int operation_save_engine_state(struct lease_tx *tx, const char *engine_state,

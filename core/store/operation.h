@@ -51,6 +51,9 @@ int operation_load(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
 int operation_hand_back(struct lease_tx *tx, int delay_seconds,
 			struct sb_err *err) MUST_CHECK;
 
+/* An operator has started it again: attempts and deaths are counted anew. */
+int operation_renew(struct lease_tx *tx, struct sb_err *err) MUST_CHECK;
+
 /* Remember what the engine needs to continue; NULL forgets it. accepted: the engine has
  * said that it has the work; false: it is about to be asked. */
 int operation_save_engine_state(struct lease_tx *tx, const char *engine_state,

@@ -10,6 +10,7 @@ import re
 import signal
 import urllib.request
 
+import pymysql
 import pytest
 
 from lib import invariants
@@ -57,9 +58,11 @@ def task_states(stack, apply_id):
 
 
 def wait_over(stack):
-    """The backoff of what is retrying has passed."""
-    stack.storage("UPDATE apply_operations SET claim_after = NOW(6)"
-                  " WHERE state = 'failed_retryable'")
+    """The pause of what nobody owns has passed. A claim at this moment may win a deadlock."""
+    for row in stack.storage("SELECT id FROM apply_operations"):
+        with contextlib.suppress(pymysql.err.OperationalError):
+            stack.storage("UPDATE apply_operations SET claim_after = NOW(6) WHERE id = %s"
+                          " AND lease_owner IS NULL AND claim_after > NOW(6)", (row["id"],))
 
 
 def expired(stack):
@@ -236,6 +239,18 @@ def test_a_completed_task_never_runs_again(by_hand):
     assert len([c for c in stack.fake.calls("start") if c["tables"] == ["items"]]) == 1
 
 
+def test_a_failure_while_it_runs_is_retried_too(by_hand):
+    stack = by_hand
+    stack.fake.script({"call": "poll", "fail": "mysql:1205", "until": 1})
+    apply_id = begin(stack, [USERS])
+    drive(stack)
+    wait_over(stack)
+    drive(stack)
+    stack.wait_state(apply_id, "completed")
+    assert operation(stack, apply_id)["attempt"] >= 1
+    assert tasks(stack, apply_id)["users"]["attempt"] >= 1
+
+
 def test_a_permanent_failure_is_not_retried(by_hand):
     stack = by_hand
     stack.fake.script({"call": "start", "error": "mysql:1062"})
@@ -286,6 +301,41 @@ def test_deaths_are_free_three_times_and_then_counted(stack, gate):
     stack.wait_state(apply_id, "completed")
     # It got further than ever: whoever dies next time begins a new row of deaths.
     assert operation(stack, apply_id)["deaths"] == 0
+
+
+def test_uncertainty_is_neither_death_nor_failure(stack):
+    """DESIGN 8.5: an engine that does not say what became of a call is asked again and again;
+    nothing is recorded, and no attempt is spent, until it says."""
+    stack.fake.script({"call": "start", "error": "SB_EAMBIGUOUS"})
+    apply_id = begin(stack, [USERS], "resident")
+    for _ in range(6):
+        stack.until(lambda: operation(stack, apply_id)["lease_owner"] is None
+                    and operation(stack, apply_id)["state"] == "running", "the driver has left")
+        row = operation(stack, apply_id)
+        assert (row["deaths"], row["attempt"], row["error_code"]) == (0, 0, "")
+        calls = len(stack.fake.calls("start"))
+        wait_over(stack)
+        stack.until(lambda: len(stack.fake.calls("start")) > calls, "the next driver looks")
+    stack.fake.script()
+    stack.wait_state(apply_id, "completed")
+    assert operation(stack, apply_id)["attempt"] == 0
+
+
+def test_an_operators_start_begins_with_all_retries(by_hand):
+    """Stopped in its last retry: the start is no promise of failure."""
+    stack = by_hand
+    stack.fake.script({"call": "start", "error": "http:503"})
+    apply_id = begin(stack, [USERS], "resident")
+    drive(stack)
+    stack.storage("UPDATE apply_operations SET attempt = 10")
+    stack.control("stop", apply_id).expect(200, 202)
+    drive(stack)
+    assert stack.progress(apply_id)["state"] == "stopped"
+    stack.fake.script()
+    stack.control("start", apply_id).expect(200)
+    drive(stack)
+    stack.wait_state(apply_id, "completed")
+    assert operation(stack, apply_id)["attempt"] == 0
 
 
 # ---- the target ----------------------------------------------------------------------------------
@@ -341,3 +391,40 @@ def test_a_route_that_is_gone_fails_a_retry_for_good(by_hand):
     assert row["state"] == "failed" and "no route" in row["error_message"]
     assert row["error_code"] == "deployment_not_found"
     assert set(task_states(stack, apply_id).values()) <= {"failed", "cancelled"}
+
+
+def test_a_route_that_is_gone_ends_a_stopped_apply_wholly(by_hand):
+    stack = by_hand
+    stack.fake.script({"call": "start", "error": "http:503"})
+    apply_id = begin(stack, [USERS, ORDERS], "resident")
+    drive(stack)
+    stack.control("stop", apply_id).expect(200, 202)
+    drive(stack)
+    assert stack.progress(apply_id)["state"] == "stopped"
+    stack.control("start", apply_id).expect(200)
+    stack.storage("UPDATE applies SET database_name = 'gone'")
+    drive(stack)
+    [row] = stack.storage("SELECT * FROM applies WHERE apply_id = %s", (apply_id,))
+    assert row["state"] == "failed" and "no route" in row["error_message"]
+    assert set(task_states(stack, apply_id).values()) == {"cancelled"}
+    requests = stack.storage("SELECT operation, status FROM apply_control_requests ORDER BY id")
+    assert [r["status"] for r in requests] == ["completed", "failed"]
+
+
+# ---- options ---------------------------------------------------------------------------------------
+
+def test_options_reach_the_engine_in_every_attempt(stack):
+    stack.fake.script({"call": "start", "error": "http:503", "until": 4})
+    given = {"defer_cutover": "true", "volume": "7", "allow_unsafe": "true"}
+    apply_id = begin(stack, [USERS], **given)
+
+    def waits():
+        wait_over(stack)
+        return stack.progress(apply_id)["state"] == "waiting_for_cutover"
+
+    # The one option that can be seen from outside: it waits for its cutover.
+    stack.until(waits, "it is at the gate")
+    assert stack.progress(apply_id)["options"] == given
+    assert [row["volume"] for row in stack.storage("SELECT volume FROM applies")] == [7]
+    assert len(stack.fake.calls("start")) == 5
+    assert operation(stack, apply_id)["attempt"] == 4
