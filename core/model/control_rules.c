@@ -35,8 +35,9 @@ static const struct rule {
 			     .done = AT(CANCELLED),
 			     .wakes = OPEN | IN(STOPPED),
 			     .allowed_in = "until it is completed, failed or reverted" },
+	/* Also when only some deployments of a rollout could be started again. */
 	[CONTROL_START] = { .classes = IN(STOPPED),
-			    .at = AT(WAITING_FOR_DEPLOY),
+			    .at = AT(WAITING_FOR_DEPLOY) | AT(STOPPED),
 			    .yields = true,
 			    .wakes = IN(STOPPED) | IN(ACTIVE),
 			    .allowed_in = "when it is stopped or waiting_for_deploy" },

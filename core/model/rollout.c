@@ -193,8 +193,11 @@ static struct tally count(const struct rollout *r)
 	return t;
 }
 
-/* SEMANTICS B.3 over all that are settled, or over those that count while some are not:
- * neither held, stopped nor ended otherwise than completed. */
+/*
+ * SEMANTICS B.3 over all that are settled, or over those that count while some are not:
+ * neither held nor ended otherwise than completed. One that is stopped while others are
+ * driven is being stopped, or could not be started again: it has its way before it.
+ */
 static enum state derive_some(const struct rollout *r, bool all, bool *any_open)
 {
 	enum state *states = mem_array(NULL, enum state, r->n), s;
@@ -210,11 +213,10 @@ static enum state derive_some(const struct rollout *r, bool all, bool *any_open)
 				states[n++] = STATE_CANCELLED;
 			continue;
 		}
-		if (!all && (ended_badly(m) || m->state == STATE_STOPPED ||
-			     order == ROLLOUT_HELD))
+		if (!all && (ended_badly(m) || order == ROLLOUT_HELD))
 			continue;
-		states[n++] = m->state;
-		*any_open |= !state_is_settled(m->state);
+		states[n++] = m->state == STATE_STOPPED ? STATE_PENDING : m->state;
+		*any_open |= !state_is_settled(m->state) && m->state != STATE_STOPPED;
 	}
 	s = state_derive(states, n, r->begun);
 	talloc_free(states);

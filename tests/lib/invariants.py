@@ -123,11 +123,12 @@ def apply_states(apply):
         # the whole is, nor what waits for its turn.
         going = [o["state"] for o in operations if o["state"] not in
                  ("stopped", "cancelled", "reverted") and
-                 not (o["state"] == "pending" and o["claim_after"] is None)]
+                 not (o["state"] == "pending" and not o["started_at"] and
+                      held_lawfully(o, operations, apply))]
         if all(s in SETTLED for s in going):
             return {"stopped"} if "stopped" in left else {derive(["pending"], begun)}
         return {derive(going, begun),
-                derive(going + ["pending"] * ("pending" in left), begun)}
+                derive(going + ["pending"] * bool({"pending", "stopped"} & set(left)), begun)}
     started = [o for o in operations if o["state"] not in SETTLED and o["started_at"]]
     policy = operations[0].get("on_failure", "halt")
     allowed = set()

@@ -187,6 +187,8 @@ class User(Actor):
                 self.control("cutover", apply_id)
             elif state == "paused":
                 self.control(self.random.choice(("release", "cancel")), apply_id)
+            elif any(o["state"] == "stopped" for o in reply.json["operations"]):
+                self.control("start", apply_id)  # it may have failed for some of them
             if time.monotonic() > end:
                 why = self.call(lambda: self.stack.api.get(f"/api/why/{apply_id}"))
                 raise Violation(f"{apply_id} is {state} after {STUCK_SECONDS} s: {why.text}")

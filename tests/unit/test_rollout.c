@@ -312,6 +312,9 @@ static void examples(void **unused)
 		{ R, HALT, false, "+stopped pending pending", "stopped", "ghh" },
 		{ P, HALT, false, "+failed +stopped stopped", "stopped", "ggh" },
 		{ P, HALT, false, "+running +stopped +completed", "running", "ggg" },
+		/* It could not be started again: nobody is at the gate together. */
+		{ B, HALT, false, "+waiting_for_cutover +stopped stopped", "running",
+		  "ggh" },
 		{ R, HALT, false, "+cancelled pending pending", "cancelled", "gcc" },
 		{ P, HALT, false, "+cancelled +running +running", "running", "ggg" },
 		{ R, HALT, false, "+reverted pending pending", "cancelled", "gcc" },
