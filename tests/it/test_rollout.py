@@ -178,7 +178,10 @@ def test_halt_lets_those_finish_that_have_begun(stack):
     create(stack, USERS)
     spoil(stack, "us")
     with table_in_use(stack, "eu", "ap"):
-        apply_id = start(stack, "parallel_halt", UNIQUE)
+        with table_in_use(stack, "us"):
+            apply_id = start(stack, "parallel_halt", UNIQUE)
+            for deployment in DEPLOYMENTS:
+                wait_task_running(stack, apply_id, deployment)
         degraded = stack.wait_state(apply_id, "running_degraded")
         assert states(stack, apply_id)["us"] == "failed"
         assert "Duplicate" in degraded["error_message"]
