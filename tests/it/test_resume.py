@@ -169,13 +169,15 @@ def test_accepted_without_state_is_never_terminal(stack):
 def test_a_read_failure_of_the_engine_state_starts_nothing(stack):
     apply_id = begin(stack, HOLD)
     wait_parked(stack, apply_id)
-    with stack.faults("operation.load:error") as faults:
-        look_now(stack, apply_id)
+    faults = stack.arm("operation.load:error")
+    try:
         stack.until(lambda: faults.fired("operation.load"), "reading fails")
         wait_polls(stack)
-        assert len(stack.fake.calls("start")) == 1
-        stack.fake.release("running")
-        completed_once(stack, apply_id)
+    finally:
+        stack.disarm()
+    assert len(stack.fake.calls("start")) == 1
+    stack.fake.release("running")
+    completed_once(stack, apply_id)
 
 
 def test_without_its_state_running_work_is_not_started_again(stack):
