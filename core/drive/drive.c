@@ -109,39 +109,30 @@ static int load_context(struct drive *d, char **reason, struct sb_err *err)
 	const struct config_database *database;
 	const struct config_environment *env;
 	struct json_object *options;
-	struct apply *apply;
-	int rc;
+	const struct operation *op = &d->op;
 
 	*reason = NULL;
 	if (drive_reload(d, err) < 0)
 		return -1;
-	rc = apply_get(d->ctx, d->db, d->lease.apply_id, &apply, err);
-	if (rc < 0)
-		return -1;
-	if (rc == 0)
-		return sb_err(err, SB_ESTORAGE, "%s is not in storage.",
-			      d->lease.apply_id);
-	d->database = apply->database;
-	d->environment = apply->environment;
-	d->volume = apply->volume;
+	d->database = mem_strdup(d->ctx, op->database);
+	d->environment = mem_strdup(d->ctx, op->environment);
+	d->volume = op->volume;
 	log_context("database", d->database);
 	log_context("environment", d->environment);
-	database = config_database(d->config, apply->database);
-	env = database ? config_environment(database, apply->environment) : NULL;
+	database = config_database(d->config, op->database);
+	env = database ? config_environment(database, op->environment) : NULL;
 	d->route = env ? config_deployment(env, d->op.deployment) : NULL;
 	d->quarantine_drops = env && env->quarantine_drops;
-	d->engine = engine_by_name(apply->engine);
+	d->engine = engine_by_name(op->engine);
 	if (!d->route || !d->engine) {
 		*reason = mem_printf(
 			d->ctx,
 			"There is no route for database '%s' in '%s', deployment '%s', with "
 			"engine '%s' in this host's configuration any more; plan again.",
-			apply->database, apply->environment, d->op.deployment,
-			apply->engine);
+			op->database, op->environment, op->deployment, op->engine);
 		return 1;
 	}
-	if (json_parse(d->ctx, apply->options, strlen(apply->options), &options, err) <
-		    0 ||
+	if (json_parse(d->ctx, op->options, strlen(op->options), &options, err) < 0 ||
 	    options_parse(d->ctx, options, &d->options, err) < 0) {
 		*reason = mem_printf(d->ctx, "Its options cannot be read: %s", err->msg);
 		return 1;
@@ -227,7 +218,8 @@ static enum step prepare(struct drive *d, const struct claim *claim)
 			return drive_step_of(d, &err, "recording a failure");
 		return STEP_SETTLED;
 	}
-	step = drive_obey(d);
+	d->quiet = claim->parked && d->op.n_pending == 0;
+	step = d->quiet ? STEP_CONTINUE : drive_obey(d);
 	if (step == STEP_CONTINUE && d->op.state == STATE_STOPPED) {
 		step = drive_restart(d);
 		restarted = true;

@@ -93,6 +93,11 @@ struct operation {
 	char *engine_state;		   /* opaque, from engine poll; NULL = none */
 	char *cutover_policy, *on_failure; /* rollout.h; as they were at creation */
 	uint64_t served_request;	   /* the highest request that it has obeyed */
+	/* Of its apply, when it was loaded. */
+	char *database, *environment, *engine;
+	char *options; /* JSON {string:string} */
+	int volume;
+	int n_pending; /* control requests */
 	uint64_t lease_token;
 	char *lease_owner; /* NULL = handed back properly */
 	char *claim_after, *started_at, *completed_at;

@@ -14,6 +14,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/fault.h"
+#include "core/base/log.h"
 #include "core/base/proc.h"
 #include "core/base/program.h"
 #include "core/drive/drive.h"
@@ -21,19 +22,26 @@
 #include "core/store/storage.h"
 
 #define LINGER_MS 100
+/* Of claims made together, none is begun that is older. */
+#define BATCH_MS 15000
 
 struct slot {
 	int fd; /* -1 = started by hand */
 };
 
-static int note_claim(void *arg, uint64_t operation, uint64_t token, struct sb_err *err)
+static int note_claims(void *arg, const struct claim *claims, size_t n,
+		       struct sb_err *err)
 {
 	const struct slot *slot = arg;
+	struct slot_claim lines[SLOT_MOST];
 
 	FAULT("driver.slot.before");
 	if (slot->fd < 0)
 		return 0;
-	return slot_write(slot->fd, operation, token, err);
+	for (size_t i = 0; i < n; i++)
+		lines[i] = (struct slot_claim){ claims[i].lease.operation,
+						claims[i].lease.token };
+	return slot_write(slot->fd, lines, n, err);
 }
 
 /* Operations that are parked come due again in a moment: a driver that has parked one
@@ -46,39 +54,90 @@ static bool linger(int64_t parked_ms)
 	return true;
 }
 
-static int drive_all(TALLOC_CTX *ctx, const struct config *config, struct db *db,
-		     struct slot *slot)
+struct driver {
+	TALLOC_CTX *ctx;
+	const struct config *config;
+	struct db *db;
+	struct slot *slot;
+	char *owner;
+	int64_t parked_ms; /* when the last operation was parked */
+};
+
+/* Drive one claim: -1 = go on with others, else the exit code. */
+static int drive_one(struct driver *d, const struct claim *claim)
 {
-	char *owner = proc_owner(ctx);
-	int64_t parked_ms = 0; /* when the last one was */
+	switch (drive_operation(d->ctx, d->config, &d->db, claim)) {
+	case DRIVE_PARKED:
+		d->parked_ms = clock_ms();
+		return -1;
+	case DRIVE_SETTLED:
+	case DRIVE_HANDED_BACK:
+		return -1;
+	case DRIVE_LOST:
+		return err_exit_code(SB_ELEASE);
+	case DRIVE_UNCERTAIN:
+		break;
+	}
+	return err_exit_code(SB_EAMBIGUOUS);
+}
+
+static void clear_slot(const struct driver *d)
+{
+	if (d->slot->fd >= 0)
+		slot_clear(d->slot->fd);
+}
+
+/*
+ * Where one parked operation was due, others are: take a handful with one claim. When one
+ * of them keeps us, or we have to end, the rest goes back untouched and is due at once.
+ */
+static int drive_parked(struct driver *d)
+{
+	struct claim claims[CLAIM_PARKED];
+	struct sb_err err;
+	int rc = -1;
+	size_t n;
+
+	if (operation_claim_parked(d->db, d->owner, note_claims, d->slot, claims, &n,
+				   &err) < 0)
+		return program_fail("driver.claim", &err);
+	for (size_t i = 0; i < n; i++) {
+		bool late = clock_ms() - claims[i].made_ms > BATCH_MS;
+
+		if (rc < 0 && !late && proc_stop_requested() == 0)
+			rc = drive_one(d, &claims[i]);
+		else if (operation_park(d->db, &claims[i].lease, 0, -1, &err) < 0)
+			log_err(LOG_WARN, "driver.give_back", &err, "%s",
+				claims[i].lease.apply_id);
+	}
+	if (rc < 0)
+		clear_slot(d);
+	return rc;
+}
+
+static int drive_all(struct driver *d)
+{
 	struct claim claim;
 	struct sb_err err;
 
 	while (proc_stop_requested() == 0) {
-		int rc = operation_claim(db, owner, note_claim, slot, &claim, &err);
+		int rc = operation_claim(d->db, d->owner, note_claims, d->slot, &claim,
+					 &err);
 
 		if (rc < 0)
 			return program_fail("driver.claim", &err);
-		if (rc == 0 && linger(parked_ms))
+		if (rc == 0 && linger(d->parked_ms))
 			continue;
 		if (rc == 0)
 			return 0;
-		switch (drive_operation(ctx, config, &db, &claim)) {
-		case DRIVE_PARKED:
-			parked_ms = clock_ms();
-			if (slot->fd >= 0)
-				slot_clear(slot->fd);
-			break;
-		case DRIVE_SETTLED:
-		case DRIVE_HANDED_BACK:
-			if (slot->fd >= 0)
-				slot_clear(slot->fd);
-			break;
-		case DRIVE_LOST:
-			return err_exit_code(SB_ELEASE);
-		case DRIVE_UNCERTAIN:
-			return err_exit_code(SB_EAMBIGUOUS);
-		}
+		rc = drive_one(d, &claim);
+		if (rc >= 0)
+			return rc;
+		clear_slot(d);
+		if (claim.parked && proc_stop_requested() == 0)
+			rc = drive_parked(d);
+		if (rc >= 0)
+			return rc;
 	}
 	return 0;
 }
@@ -112,7 +171,11 @@ int main(int argc, char **argv)
 	if (storage_open(ctx, config, &db, &err) < 0)
 		rc = program_fail("driver.storage", &err);
 	else
-		rc = drive_all(ctx, config, db, &slot);
+		rc = drive_all(&(struct driver){ .ctx = ctx,
+						 .config = config,
+						 .db = db,
+						 .slot = &slot,
+						 .owner = proc_owner(ctx) });
 out:
 	talloc_free(ctx);
 	return rc;

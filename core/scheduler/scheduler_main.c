@@ -36,22 +36,27 @@ static bool over(const struct scheduler *s)
 	return proc_stop_requested() > 0 || clock_ms() >= s->until_ms;
 }
 
-/* A slot nobody locks with a claim in it: its driver is dead, hand the claim back. */
+/* A slot nobody locks with claims in it: its driver is dead, hand them back. */
 static int reclaim(struct scheduler *s, int fd, int slot, struct sb_err *err)
 {
-	uint64_t operation, token;
-	int rc;
+	struct slot_claim claims[SLOT_MOST];
+	size_t n = slot_read(fd, claims);
 
-	if (!slot_read(fd, &operation, &token))
+	if (n == 0)
 		return 0;
-	rc = operation_reclaim(s->db, operation, token, err);
-	if (rc < 0)
-		return -1;
-	FAULT("scheduler.reclaimed");
+	for (size_t i = 0; i < n; i++) {
+		int rc = operation_reclaim(s->db, claims[i].operation, claims[i].token,
+					   err);
+
+		if (rc < 0)
+			return -1;
+		FAULT("scheduler.reclaimed");
+		if (rc > 0)
+			log_warn("scheduler.reclaimed",
+				 "the driver in slot %d died; its operation is due again",
+				 slot);
+	}
 	slot_clear(fd);
-	if (rc > 0)
-		log_warn("scheduler.reclaimed",
-			 "the driver in slot %d died; its operation is due again", slot);
 	return 0;
 }
 

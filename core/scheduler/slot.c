@@ -21,28 +21,39 @@ int slot_take(const char *run_dir, int n, int *fd, struct sb_err *err)
 	return rc;
 }
 
-int slot_read(int fd, uint64_t *operation, uint64_t *token)
+size_t slot_read(int fd, struct slot_claim claims[SLOT_MOST])
 {
-	char text[64], *end;
-	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	char text[64 * SLOT_MOST], *at = text, *end;
+	ssize_t got = pread(fd, text, sizeof(text) - 1, 0);
+	size_t n = 0;
 
-	if (n <= 0)
+	if (got <= 0)
 		return 0;
-	text[n] = '\0';
-	*operation = strtoull(text, &end, 10);
-	if (*end != ' ')
-		return 0;
-	*token = strtoull(end + 1, &end, 10);
-	return *end == '\n'; /* a line cut short was never a claim */
+	text[got] = '\0';
+	while (n < SLOT_MOST && *at) {
+		claims[n].operation = strtoull(at, &end, 10);
+		if (end == at || *end != ' ')
+			break;
+		claims[n].token = strtoull(end + 1, &end, 10);
+		if (*end != '\n')
+			break; /* a line cut short was never a claim */
+		at = end + 1;
+		n++;
+	}
+	return n;
 }
 
-int slot_write(int fd, uint64_t operation, uint64_t token, struct sb_err *err)
+int slot_write(int fd, const struct slot_claim *claims, size_t n, struct sb_err *err)
 {
-	char text[64];
-	int n = snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64 "\n", operation,
-			 token);
+	char text[64 * SLOT_MOST];
+	size_t len = 0;
 
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)n, 0) != n)
+	BUG_ON(n > SLOT_MOST);
+	for (size_t i = 0; i < n; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len,
+					"%" PRIu64 " %" PRIu64 "\n", claims[i].operation,
+					claims[i].token);
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, len, 0) != (ssize_t)len)
 		return sb_err(err, SB_ESTORAGE, "Cannot write the slot file: %s.",
 			      strerror(errno));
 	return 0;

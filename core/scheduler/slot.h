@@ -1,12 +1,12 @@
 /*
  * slot.h - slot files: how many drivers a host runs, and the proof that one has died.
  *
- * run_dir/driver-N.slot is flock'ed by the process that drives in slot N and holds, while
- * an operation is being driven, one line "<operation row> <lease token>". The scheduler
- * takes the lock before it starts a driver and passes the open file on, so that there is
- * no moment in which a used slot looks free. A file that is not empty and that nobody
- * locks belongs to a driver that the kernel knows to be dead: its claim is given back at
- * once, by token.
+ * run_dir/driver-N.slot is flock'ed by the process that drives in slot N and holds, for
+ * each operation that it has claimed, one line "<operation row> <lease token>". The
+ * scheduler takes the lock before it starts a driver and passes the open file on, so that
+ * there is no moment in which a used slot looks free. A file that is not empty and that
+ * nobody locks belongs to a driver that the kernel knows to be dead: its claim is given
+ * back at once, by token.
  */
 #ifndef SB_SCHEDULER_SLOT_H
 #define SB_SCHEDULER_SLOT_H
@@ -19,11 +19,16 @@
 /* Lock slot n without waiting: 1 and *fd, 0 when a driver has it, -1. */
 int slot_take(const char *run_dir, int n, int *fd, struct sb_err *err) MUST_CHECK;
 
-/* What the slot's last driver left: 1 and the numbers, 0 for nothing. */
-int slot_read(int fd, uint64_t *operation, uint64_t *token);
+#define SLOT_MOST 8
+struct slot_claim {
+	uint64_t operation, token;
+};
+/* What the slot's last driver left: how many claims, 0 for nothing. */
+size_t slot_read(int fd, struct slot_claim claims[SLOT_MOST]);
 
-/* Write down a claim, before it is committed; durable enough for a process's death. */
-int slot_write(int fd, uint64_t operation, uint64_t token, struct sb_err *err) MUST_CHECK;
+/* Write down claims, before they are committed; durable enough for a process's death. */
+int slot_write(int fd, const struct slot_claim *claims, size_t n,
+	       struct sb_err *err) MUST_CHECK;
 void slot_clear(int fd);
 
 #endif

@@ -15,7 +15,7 @@
 	S(OP_SELECT_DUE,                                                                 \
 	  "SELECT id, apply_row, state, lease_token, lease_owner, attempt,"              \
 	  " deaths, state = 'failed_retryable' AND failed_at < NOW(6) - INTERVAL ?"      \
-	  " SECOND FROM apply_operations WHERE claim_after <= NOW(6)"                    \
+	  " SECOND, engine_accepted FROM apply_operations WHERE claim_after <= NOW(6)"   \
 	  " ORDER BY claim_after, id LIMIT 1 FOR UPDATE SKIP LOCKED")                    \
 	S(OP_APPLY, "SELECT apply_id, (SELECT COUNT(*) FROM apply_operations o"          \
 		    " WHERE o.apply_row = a.id) FROM applies a WHERE a.id = ?")          \
@@ -35,7 +35,11 @@
 	  " o.engine_state, o.engine_accepted, o.poll_errors, o.cutover_policy,"         \
 	  " o.on_failure, o.served_request,"                                             \
 	  " o.lease_token, o.lease_owner, o.claim_after,"                                \
-	  " o.started_at, o.completed_at FROM apply_operations o"                        \
+	  " o.started_at, o.completed_at, a.database_name, a.environment,"               \
+	  " a.engine,"                                                                   \
+	  " a.options, a.volume, (SELECT COUNT(*) FROM apply_control_requests r"         \
+	  " WHERE r.apply_row = o.apply_row AND r.status = 'pending')"                   \
+	  " FROM apply_operations o"                                                     \
 	  " JOIN applies a ON a.id = o.apply_row"                                        \
 	  " WHERE o.id = ? AND o.lease_token = ?")                                       \
 	S(OP_HAND_BACK, "UPDATE apply_operations SET lease_owner = NULL, claim_after ="  \
@@ -48,7 +52,8 @@
 	S(OP_UNRECOGNIZED, "UPDATE apply_operations SET unrecognized ="                  \
 			   " unrecognized + 1 WHERE id = ?")                             \
 	S(OP_PARK,                                                                       \
-	  "UPDATE apply_operations SET lease_owner = NULL, poll_errors = ?,"             \
+	  "UPDATE apply_operations SET lease_owner = NULL,"                              \
+	  " poll_errors = COALESCE(?, poll_errors),"                                     \
 	  " claim_after = CASE WHEN EXISTS (SELECT 1 FROM apply_control_requests r"      \
 	  " WHERE r.apply_row = ? AND r.status = 'pending' AND"                          \
 	  " r.created_at > lease_acquired_at) THEN NOW(6)"                               \
@@ -65,7 +70,7 @@ struct due {
 	enum state state;
 	char *lease_owner;
 	int attempt, deaths;
-	bool too_old;
+	bool too_old, engine_accepted;
 };
 static const struct db_col due_columns[] = {
 	COL(U64, struct due, id),
@@ -76,6 +81,7 @@ static const struct db_col due_columns[] = {
 	COL(INT, struct due, attempt),
 	COL(INT, struct due, deaths),
 	COL(BOOL, struct due, too_old),
+	COL(BOOL, struct due, engine_accepted),
 };
 
 struct parent {
@@ -90,8 +96,8 @@ struct number {
 };
 static const struct db_col number_column[] = { COL(I64, struct number, n) };
 
-/* What this claim costs: an attempt for a retry, or for a death beyond the free; a claim
- * never costs two. */
+/* What this claim costs: an attempt for a retry, or for a death beyond the
+ * free; a claim never costs two. */
 static void count_claim(struct due *due, struct claim *out)
 {
 	out->predecessor_died = due->lease_owner != NULL;
@@ -103,6 +109,8 @@ static void count_claim(struct due *due, struct claim *out)
 	out->attempt = due->attempt;
 	out->state = due->state;
 	out->too_old = due->too_old;
+	out->parked = due->engine_accepted && !due->lease_owner &&
+		      state_class(due->state) == CLASS_ACTIVE;
 }
 
 static int take(TALLOC_CTX *tmp, struct db *db, const char *owner, claim_note note,
@@ -127,7 +135,7 @@ static int take(TALLOC_CTX *tmp, struct db *db, const char *owner, claim_note no
 				     .token = due.lease_token + 1,
 				     .n_operations = parent.n_operations };
 	snprintf(out->lease.apply_id, sizeof(out->lease.apply_id), "%s", parent.apply_id);
-	if (note && note(arg, due.id, out->lease.token, err) < 0)
+	if (note && note(arg, out, 1, err) < 0)
 		return -1;
 	if (db_exec(db, OP_TAKE,
 		    BIND(owner, due.attempt, due.deaths, LEASE_SECONDS, due.id),
@@ -199,6 +207,12 @@ static const struct db_col operation_columns[] = {
 	COL(STR, struct operation, claim_after),
 	COL(STR, struct operation, started_at),
 	COL(STR, struct operation, completed_at),
+	COL(STR, struct operation, database),
+	COL(STR, struct operation, environment),
+	COL(STR, struct operation, engine),
+	COL(STR, struct operation, options),
+	COL(INT, struct operation, volume),
+	COL(INT, struct operation, n_pending),
 };
 
 int operation_load(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
@@ -250,10 +264,14 @@ int operation_count_unrecognized(struct lease_tx *tx, struct sb_err *err)
 int operation_park(struct db *db, const struct lease *lease, int seconds, int poll_errors,
 		   struct sb_err *err)
 {
-	int64_t n = db_exec(db, OP_PARK,
-			    BIND(poll_errors, lease->apply_row, seconds, lease->operation,
-				 lease->token),
-			    err);
+	const struct db_bind binds[] = {
+		poll_errors < 0 ? db_bind_str(NULL) : db_bind_int(poll_errors),
+		db_bind_uint(lease->apply_row),
+		db_bind_int(seconds),
+		db_bind_uint(lease->operation),
+		db_bind_uint(lease->token),
+	};
+	int64_t n = db_exec(db, OP_PARK, binds, ARRAY_SIZE(binds), err);
 
 	if (n == 0)
 		return sb_err(err, SB_ELEASE, "%s is owned by somebody else now.",

@@ -16,12 +16,13 @@ struct claim {
 	int attempt;	       /* after counting this claim */
 	bool too_old;	       /* a retry whose last failure is out of the window */
 	bool predecessor_died; /* the last owner did not hand the claim back */
+	bool parked;	       /* an engine has its work, and goes on without us */
 	int64_t made_ms; /* clock_ms() from before it was made: its window began later */
 };
 
-/* Called with the claim's numbers before it is committed, so that the caller can write
- * down what it is about to own; -1 gives the claim up. */
-typedef int (*claim_note)(void *arg, uint64_t operation, uint64_t token,
+/* Called with the claims before they are committed, so that the caller can write down
+ * what it is about to own; -1 gives them up. */
+typedef int (*claim_note)(void *arg, const struct claim *claims, size_t n,
 			  struct sb_err *err);
 
 /*
@@ -32,6 +33,13 @@ typedef int (*claim_note)(void *arg, uint64_t operation, uint64_t token,
  */
 int operation_claim(struct db *db, const char *owner, claim_note note, void *arg,
 		    struct claim *out, struct sb_err *err) MUST_CHECK;
+
+/* Claim up to eight operations that are parked and due, 0 is an answer. For a driver that
+ * has just met one of them; operation_claim() sees to it that no other waits for long. */
+#define CLAIM_PARKED 8
+int operation_claim_parked(struct db *db, const char *owner, claim_note note, void *arg,
+			   struct claim out[CLAIM_PARKED], size_t *n,
+			   struct sb_err *err) MUST_CHECK;
 
 /* How many are due now, and the milliseconds until the next one is (-1: none at all). */
 int operation_due(struct db *db, int64_t *n, int64_t *next_ms,
@@ -67,7 +75,8 @@ int operation_count_unrecognized(struct lease_tx *tx, struct sb_err *err) MUST_C
  * look. One statement, fenced by the token like a heartbeat, because it is made for
  * thousands of operations every other second; inside a lease transaction it is part of
  * that. With a request pending that nobody has looked at since the claim it is due at
- * once. poll_errors is stored beside it. SB_ELEASE when it is not ours any more.
+ * once. poll_errors is stored beside it, -1 leaves it. SB_ELEASE when it is not ours any
+ * more.
  */
 int operation_park(struct db *db, const struct lease *lease, int seconds, int poll_errors,
 		   struct sb_err *err) MUST_CHECK;

@@ -37,6 +37,7 @@ DB_STATEMENTS(storage, STORAGE_STATEMENTS)
 	X(apply_list) \
 	X(apply_log)  \
 	X(operation)  \
+	X(parked)     \
 	X(project)    \
 	X(lease)      \
 	X(task)       \

@@ -95,44 +95,60 @@ static int64_t number(struct json_object *object, const char *key, int64_t other
 		       : otherwise;
 }
 
-static bool fires(struct json_object *rule, int64_t count)
+static bool fires(struct json_object *rule, int64_t n)
 {
 	int64_t nth = number(rule, "nth", 0);
 
-	return (nth == 0 || count == nth) && count >= number(rule, "from", 1) &&
-	       count <= number(rule, "until", INT64_MAX);
+	return (nth == 0 || n == nth) && n >= number(rule, "from", 1) &&
+	       n <= number(rule, "until", INT64_MAX);
 }
 
-/* Passages are counted for each rule, over all processes. */
+static bool is_counted(struct json_object *rule)
+{
+	static const char *const keys[] = { "nth", "from", "until" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (json_object_object_get_ex(rule, keys[i], NULL))
+			return true;
+	return false;
+}
+
+/* How often this call was met by the rule, over all processes, with this time. */
+static int64_t count(const char *dir, const char *id)
+{
+	struct json_object *counts;
+	int fd = lock(dir, "script.lock");
+	int64_t n;
+
+	counts = load(dir, "script.counts");
+	if (!counts)
+		counts = json_object_new_object();
+	n = number(counts, id, 0) + 1;
+	json_object_object_add(counts, id, json_object_new_int64(n));
+	save(dir, "script.counts", counts);
+	close(fd);
+	json_object_put(counts);
+	return n;
+}
+
 static void ask_script(struct fake_call *c)
 {
 	const char *dir = c->run->dir;
-	struct json_object *script, *counts;
-	int fd;
+	struct json_object *script;
 
 	c->rules = json_object_new_array();
 	script = load(dir, "script.json");
 	if (!script)
 		return;
-	fd = lock(dir, "script.lock");
-	counts = load(dir, "script.counts");
-	if (!counts)
-		counts = json_object_new_object();
 	for (size_t i = 0; i < json_object_array_length(script); i++) {
 		struct json_object *rule = json_object_array_get_idx(script, i);
 		const char *id = js_get_str(rule, "id");
-		int64_t count;
 
 		if (!id || !concerns(c, rule))
 			continue;
-		count = number(counts, id, 0) + 1;
-		json_object_object_add(counts, id, json_object_new_int64(count));
-		if (fires(rule, count))
+		if (!is_counted(rule) || fires(rule, count(dir, id)))
 			json_object_array_add(c->rules, json_object_get(rule));
 	}
-	save(dir, "script.counts", counts);
-	close(fd);
-	json_object_put(counts);
 	json_object_put(script);
 }
 

@@ -488,25 +488,50 @@ def _stopped(pid):
 # ---- parking --------------------------------------------------------------------------------
 
 
-def test_one_driver_looks_after_many_parked_operations(fresh_stack):
+def _with_parked(fresh_stack, n, conf=""):
+    """A stack with n databases, each with an apply that is parked."""
     databases = "".join(
         f'db{i} = {{ type = "fake"; environments = {{ staging = {{ socket = "@DB_SOCKET@";'
         f' user = "sb_target"; password = "@TARGET_PASSWORD@"; schemas = {{ db{i} ='
-        f' "_schemabot_park{i}"; }}; }}; }}; }};' for i in range(6))
-    stack = fresh_stack(conf=f"drivers = 1; databases = {{ {databases} }};")
+        f' "_schemabot_park{i}"; }}; }}; }}; }};' for i in range(n))
+    stack = fresh_stack(conf=f"{conf} databases = {{ {databases} }};")
     stack.fake.script(HOLD)
-    ids = []
-    for i in range(6):
+    for i in range(n):
         stack.sql(f"CREATE DATABASE _schemabot_park{i}")
-        plan = stack.plan([USERS], database=f"db{i}", type="fake")
-        ids.append(stack.apply(plan))
-    for apply_id in ids:
-        stack.until(lambda a=apply_id: len(stack.fake.calls("poll", apply=a)) >= 8, "looked at")
-    assert len(stack.drivers()) <= 1
+        stack.apply(stack.plan([USERS], database=f"db{i}", type="fake"))
+    return stack
+
+
+def _complete_all(stack):
     stack.fake.release("running")
+    ids = [r["apply_id"] for r in stack.storage("SELECT apply_id FROM applies")]
     for apply_id in ids:
         stack.wait_state(apply_id, "completed")
     assert all(len(stack.fake.created(a)) == 1 for a in ids)
+
+
+def test_one_driver_looks_after_many_parked_operations(fresh_stack):
+    stack = _with_parked(fresh_stack, 6, "drivers = 1;")
+    for row in stack.storage("SELECT apply_id FROM applies"):
+        stack.until(lambda a=row["apply_id"]: len(stack.fake.calls("poll", apply=a)) >= 9,
+                    "it is looked at")
+    assert len(stack.drivers()) <= 1
+    _complete_all(stack)
+
+
+def test_parked_operations_are_claimed_together_and_given_back(fresh_stack):
+    """A driver that dies with a handful of claims: all of them are driven again, at once."""
+    stack = _with_parked(fresh_stack, 6)
+    faults = stack.arm("operation.claim.parked:wait=@FILE@", "drive.attached:crash@2")
+    stack.until(faults.arrived, "a driver claims several")
+    faults.release()
+    stack.until(lambda: faults.fired("drive.attached"), "it dies among them")
+    stack.disarm()
+    seen = len(stack.fake.calls("poll"))
+    stack.until(lambda: len({c["apply"] for c in stack.fake.calls("poll")[seen:]}) == 6,
+                "all are looked at again", 15)
+    assert {r["attempt"] for r in stack.storage("SELECT attempt FROM apply_operations")} == {0}
+    _complete_all(stack)
 
 
 def test_a_request_wakes_a_parked_operation(stack):

@@ -40,6 +40,7 @@ UNOWNED = {
     "OP_RECLAIM": ("claim", "lease_token = ?"),
     "LEASE_BEAT": ("claim", "lease_token = ?"),
     "OP_PARK": ("claim", "lease_token = ?"),
+    "PK_TAKE": ("claim", LOCKED + "PK_SELECT"),
     "OP_PARK": ("claim", "lease_token = ?"),
     # Handlers: rows that nobody can own yet, in the transaction that creates them.
     "AP_INSERT": ("handler", "INSERT"),
