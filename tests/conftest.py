@@ -89,10 +89,16 @@ def flavor(request):
 
 
 @pytest.fixture(scope="session")
-def _shared_stack(flavor):
+def stack_conf():
+    """Further settings of the shared stack; a folder's conftest may have its own."""
+    return ""
+
+
+@pytest.fixture(scope="session")
+def _shared_stack(flavor, stack_conf):
     harness = Harness(flavor)
     try:
-        _start(harness, env={"SB_CRON_SECONDS": CRON_SECONDS})
+        _start(harness, conf=stack_conf, env={"SB_CRON_SECONDS": CRON_SECONDS})
         yield harness
     finally:
         if harness.dir.exists():

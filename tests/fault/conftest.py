@@ -3,6 +3,13 @@ import pytest
 from lib.crash import Attendant
 
 
+@pytest.fixture(scope="session")
+def stack_conf():
+    """In production, dropped tables are kept aside for a while."""
+    return """databases = { shop = { environments = { production = {
+        pending_drops = { enabled = true; retention_hours = 24; }; }; }; }; };"""
+
+
 @pytest.fixture(scope="module")
 def attended(_shared_stack):
     """The shared stack with one FastCGI worker, so that its passages can be counted, and a

@@ -9,6 +9,8 @@ import contextlib
 import signal
 
 from lib.crash import Story
+from lib.rows import Rows
+from lib.stack import DEPLOYMENTS
 
 FCGI, SCHEDULER, DRIVER, REAPER = ("schemabot.fcgi", "schemabot-scheduler", "schemabot-driver",
                                    "schemabot-reaper")
@@ -189,15 +191,33 @@ class GiveUp(Story):
 
 
 class Tidying(Story):
-    """What the reaper finds: a crashed planner's schema, requests that nobody will answer."""
+    """What the reaper finds: what crashed processes left in storage and on a target."""
 
-    name, programs = "tidying", (REAPER,)
+    name, programs, audits_targets = "tidying", (REAPER,), False
 
     def prepare(self):
         self.stack.target(table("a"))
         self.apply_id = self.stack.run([table("a", "extra")])["apply_id"]
         self.rows("INSERT INTO apply_control_requests (apply_row, operation, metadata)"
                   " SELECT id, 'stop', '{}' FROM applies")
+        made = Rows(self.stack)
+        over = made.apply("cancelled")
+        made.task(over, made.operation(over, "cancelled"), "cancelled")
+        self.copy = f"a~sb_new_{made.public_id(over)[6:22]}"
+        self.stack.target(f"CREATE TABLE `{self.copy}` (id int)")
+        made.run("INSERT INTO apply_logs (apply_row, event_type, message, created_at)"
+                 " SELECT id, 'info', 'old', NOW(6) - INTERVAL 92 DAY FROM applies")
+        made.run("UPDATE applies SET updated_at = NOW(6) - INTERVAL 91 DAY,"
+                 " completed_at = NOW(6) - INTERVAL 91 DAY")
+        orphan = made.apply("cancelled")
+        made.task(orphan, made.operation(orphan, "pending"), "pending")
+        stale = made.apply("running", started_at="2026-01-01")
+        made.task(stale, made.operation(stale, "completed"), "completed")
+        made.connection.close()
+        self.stack.sql("INSERT INTO _schemabot_state.checkpoints (schema_name, table_name,"
+                       " operation, lease_token, apply_id, statement, connection_id)"
+                       " VALUES ('shop_staging', 'a', %s, 1, %s, '', 1)",
+                       (f"{self.apply_id}/default", self.apply_id))
         fault = self.stack.arm("schemabot.fcgi/schema.scratch.created:crash")
         assert self.stack.post_plan([table("a", "more")]).status == 503
         assert fault.fired("schema.scratch.created") and self.scratch()
@@ -209,8 +229,40 @@ class Tidying(Story):
         self.reap()
 
     def check(self):
-        assert not self.scratch()
+        assert not self.scratch() and self.stack.tables() == ["a"]
         assert self.rows("SELECT status FROM apply_control_requests") == [{"status": "completed"}]
+        assert not self.rows("SELECT id FROM apply_logs WHERE message = 'old'")
+        assert {r["state"] for r in self.rows("SELECT state FROM applies UNION SELECT state"
+                                              " FROM apply_operations UNION SELECT state"
+                                              " FROM tasks")} == {"completed", "cancelled"}
+        assert not self.stack.sql("SELECT operation FROM _schemabot_state.checkpoints")
+
+
+class KeptDrops(Story):
+    """A dropped table is moved aside, and dropped for good when its time is over."""
+
+    name, programs = "kept drops", (DRIVER, REAPER)
+
+    def prepare(self):
+        self.stack.target(table("a"), None, "production")
+
+    def kept(self):
+        return [r["t"] for r in self.stack.sql(
+            "SELECT table_name AS t FROM information_schema.tables"
+            " WHERE table_schema = '_schemabot_drops'")]
+
+    def live(self):
+        plan = self.client.plan({}, environment="production")
+        self.apply_id = self.client.apply(plan, allow_unsafe=True)
+        self.wait_state("completed")
+        [kept] = self.kept()
+        assert kept.endswith("_a")
+        self.stack.sql(f"RENAME TABLE _schemabot_drops.`{kept}` TO"
+                       " _schemabot_drops.20260101000000000_a")
+        self.reap()
+
+    def check(self):
+        assert not self.kept() and not self.stack.tables("production")
 
 
 class Reservations(Story):
@@ -254,5 +306,161 @@ class Convergence(Story):
             self.rows("SELECT 1 FROM locks"))
 
 
+class Rollout(Story):
+    """Three deployments, one after the other."""
+
+    name, programs, database, environment = "rollout", (SCHEDULER, DRIVER), "rollout", \
+        "rolling_halt"
+    options, files = {}, [table("a", "extra")]
+
+    def prepare(self):
+        for deployment in DEPLOYMENTS:
+            self.at(deployment, table("a"))
+
+    def at(self, deployment, statement):
+        return self.stack.sql(statement, None, f"{self.database}_{deployment}")
+
+    def live(self):
+        self.begin()
+        self.wait_state("completed")
+
+    def begin(self):
+        plan = self.client.plan(self.files, environment=self.environment,
+                                database=self.database)
+        self.apply_id = self.client.apply(plan, allow_unsafe=True, **self.options)
+
+    def changed(self):
+        """Deployments whose table has the wanted column."""
+        return [d for d in DEPLOYMENTS
+                if "extra" in self.at(d, "SHOW CREATE TABLE a")[0]["Create Table"]]
+
+    def check(self):
+        assert self.changed() == list(DEPLOYMENTS)
+
+
+class Parallel(Rollout):
+    """Three deployments at once."""
+
+    name, programs, environment = "parallel rollout", (DRIVER,), "parallel_halt"
+
+
+class Barrier(Rollout):
+    """All three get to the gate, and cut over one after the other."""
+
+    name, programs, database, environment = "barrier", (DRIVER,), "fakerollout", "barrier_halt"
+
+
+class HaltedRollout(Rollout):
+    """The second deployment cannot be changed: the third is not begun."""
+
+    name, programs = "halted rollout", (DRIVER,)
+    done = ["eu"]
+
+    def prepare(self):
+        super().prepare()
+        # What is wanted is a unique key where two rows are equal.
+        for deployment in DEPLOYMENTS:
+            self.at(deployment, "ALTER TABLE a ADD COLUMN n int NULL")
+        self.at("us", "INSERT INTO a VALUES (1, 7), (2, 7)")
+        self.files = [table("a", "n", "extra").replace("PRIMARY KEY (id)",
+                                                       "PRIMARY KEY (id), UNIQUE KEY n (n)")]
+
+    def live(self):
+        self.begin()
+        self.wait_state("failed")
+
+    def check(self):
+        assert self.changed() == self.done
+
+
+class PausedRollout(HaltedRollout):
+    """The same with on_failure = pause: an operator lets the third begin."""
+
+    name, environment = "paused rollout", "rolling_pause"
+    programs, done = (FCGI, DRIVER), ["eu", "ap"]
+
+    def live(self):
+        self.begin()
+        self.wait_state("paused")
+        self.client.control("release", self.apply_id, environment=self.environment)
+        self.wait_state("failed")
+
+
+class External(Story):
+    """An external engine: slower than a look, with a volume, a gate and a cutover."""
+
+    name, programs, database = "external", (FCGI, DRIVER), "fakeshop"
+
+    def prepare(self):
+        self.stack.sql(table("a"), None, f"{self.database}_staging")
+        self.stack.fake.script({"call": "poll", "hold": "running"})
+
+    def begin(self, **options):
+        plan = self.client.plan([table("a", "extra"), table("b")], database=self.database)
+        self.apply_id = self.client.apply(plan, **options)
+        self.wait(lambda: self.stack.fake.calls("poll", answer="ok"), "it is looked at")
+
+    def live(self):
+        self.begin(defer_cutover=True)
+        self.client.control("volume", self.apply_id, volume=7)
+        self.wait(self.settled("volume"), "the volume has changed")
+        self.stack.fake.release("running")
+        self.wait_state("waiting_for_cutover")
+        self.client.control("cutover", self.apply_id)
+        self.wait_state("completed")
+
+    def settled(self, verb):
+        return lambda: self.rows("SELECT id FROM apply_control_requests WHERE operation = %s"
+                                 " AND status = 'completed'", (verb,))
+
+    def check(self):
+        changed = self.stack.sql("SHOW CREATE TABLE a", None, f"{self.database}_staging")
+        assert "extra" in changed[0]["Create Table"]
+        assert len(self.stack.fake.created()) == 1, "one change, created once"
+
+
+class Resident(External):
+    """The same with an engine that lives in the driver."""
+
+    name, programs, database = "resident", (DRIVER,), "resident"
+
+    def check(self):
+        """It begins anew in another driver."""
+        changed = self.stack.sql("SHOW CREATE TABLE a", None, "resident_staging")
+        assert "extra" in changed[0]["Create Table"]
+
+
+class ExternalStop(External):
+    """Stopped there, and started again."""
+
+    name, programs = "external stop", (DRIVER,)
+
+    def live(self):
+        self.begin()
+        self.client.control("stop", self.apply_id)
+        self.wait_state("stopped")
+        self.client.control("start", self.apply_id)
+        self.stack.fake.release("running")
+        self.wait_state("completed")
+
+
+class Reverted(External):
+    """Completed, and undone within the revert window."""
+
+    name, programs = "revert", (DRIVER,)
+
+    def live(self):
+        self.stack.fake.release("running")
+        self.begin(enable_revert=True)
+        self.wait_state("revert_window")
+        self.client.control("revert", self.apply_id)
+        self.wait_state("reverted")
+
+    def check(self):
+        undone = self.stack.sql("SHOW CREATE TABLE a", None, "fakeshop_staging")
+        assert "extra" not in undone[0]["Create Table"]
+
+
 ALL = (Apply, StopAndStart, Cancel, HandBack, Orphan, ShortLease, Retry, GiveUp, Tidying,
-       Reservations, Convergence)
+       KeptDrops, Reservations, Convergence, Rollout, Parallel, Barrier, HaltedRollout,
+       PausedRollout, External, Resident, ExternalStop, Reverted)
