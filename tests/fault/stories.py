@@ -143,6 +143,33 @@ class ShortLease(Busy):
         self.wait_state("completed")
 
 
+class StartConflict(Busy):
+    """A stopped apply has given way; its start is refused while the other one is active."""
+
+    name, programs = "start conflict", (DRIVER,)
+
+    def live(self):
+        with self.statement_waiting():
+            first = self.apply_id
+            self.client.control("stop", first)
+            self.wait_state("stopped")
+        connection = self.stack.connect("shop_staging")
+        connection.autocommit(False)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT COUNT(*) FROM b")
+            self.apply_id = self.client.apply(self.client.plan([BEFORE[0], AFTER[1]]))
+            self.client.control("start", first)
+            self.wait(lambda: "pending" not in dict(self.requests()).values(), "an answer")
+        finally:
+            connection.close()
+        self.wait_state("completed")
+        assert self.state(first) == "stopped"
+
+    def check(self):
+        assert self.requests() == [("stop", "completed"), ("start", "failed")]
+
+
 class Retry(Apply):
     """The target refuses for a moment."""
 
@@ -386,6 +413,26 @@ class PausedRollout(HaltedRollout):
         self.wait_state("failed")
 
 
+class HaltedAtTheGate(Barrier):
+    """One deployment fails while the others wait at the gate: they are cancelled."""
+
+    name = "halted at the gate"
+
+    def prepare(self):
+        super().prepare()
+        self.stack.fake.script({"call": "poll", "deployment": "us", "hold": "running",
+                                "from": 1, "until": 6},
+                               {"call": "poll", "deployment": "us", "fail": "mysql:1114"})
+
+    def live(self):
+        self.stack.fake.release("running")
+        self.begin()
+        self.wait_state("failed", hurry=True)
+
+    def check(self):
+        assert not self.changed()
+
+
 class External(Story):
     """An external engine: slower than a look, with a volume, a gate and a cutover."""
 
@@ -402,12 +449,18 @@ class External(Story):
 
     def live(self):
         self.begin(defer_cutover=True)
+        self.wait_parked()
         self.client.control("volume", self.apply_id, volume=7)
         self.wait(self.settled("volume"), "the volume has changed")
         self.stack.fake.release("running")
-        self.wait_state("waiting_for_cutover")
+        self.wait_state("waiting_for_cutover", hurry=True)
         self.client.control("cutover", self.apply_id)
-        self.wait_state("completed")
+        self.wait_state("completed", hurry=True)
+
+    def wait_parked(self):
+        self.wait(lambda: self.rows("SELECT id FROM apply_operations WHERE state = 'running'"
+                                    " AND lease_owner IS NULL AND claim_after > NOW(6)"),
+                  "it is parked")
 
     def settled(self, verb):
         return lambda: self.rows("SELECT id FROM apply_control_requests WHERE operation = %s"
@@ -424,8 +477,10 @@ class Resident(External):
 
     name, programs, database = "resident", (DRIVER,), "resident"
 
+    def wait_parked(self):
+        """It is not: its work ends with its driver."""
+
     def check(self):
-        """It begins anew in another driver."""
         changed = self.stack.sql("SHOW CREATE TABLE a", None, "resident_staging")
         assert "extra" in changed[0]["Create Table"]
 
@@ -441,7 +496,21 @@ class ExternalStop(External):
         self.wait_state("stopped")
         self.client.control("start", self.apply_id)
         self.stack.fake.release("running")
-        self.wait_state("completed")
+        self.wait_state("completed", hurry=True)
+
+
+class Deploy(External):
+    """It waits for its deployment to be started."""
+
+    name, programs = "deploy", (DRIVER,)
+
+    def live(self):
+        self.stack.fake.script({"call": "start", "phases": [
+            "waiting_for_deploy", "running", "completed"]})
+        self.begin()
+        self.wait_state("waiting_for_deploy")
+        self.client.control("start", self.apply_id)
+        self.wait_state("completed", hurry=True)
 
 
 class Reverted(External):
@@ -452,15 +521,16 @@ class Reverted(External):
     def live(self):
         self.stack.fake.release("running")
         self.begin(enable_revert=True)
-        self.wait_state("revert_window")
+        self.wait_state("revert_window", hurry=True)
         self.client.control("revert", self.apply_id)
-        self.wait_state("reverted")
+        self.wait_state("reverted", hurry=True)
 
     def check(self):
         undone = self.stack.sql("SHOW CREATE TABLE a", None, "fakeshop_staging")
         assert "extra" not in undone[0]["Create Table"]
 
 
-ALL = (Apply, StopAndStart, Cancel, HandBack, Orphan, ShortLease, Retry, GiveUp, Tidying,
+ALL = (Apply, StopAndStart, Cancel, HandBack, Orphan, ShortLease, StartConflict, Retry, GiveUp, Tidying,
        KeptDrops, Reservations, Convergence, Rollout, Parallel, Barrier, HaltedRollout,
-       PausedRollout, External, Resident, ExternalStop, Reverted)
+       PausedRollout, HaltedAtTheGate, External, Resident, ExternalStop, Deploy,
+       Reverted)

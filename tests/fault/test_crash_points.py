@@ -30,4 +30,4 @@ def test_every_point_in_the_sources_is_in_a_story(flavor):
         pytest.skip("not all stories were told to their end")
     passed = {point for reached in TOLD[flavor].values() for _, point in reached}
     unreached = {p: f for p, f in points_in_the_sources().items() if p not in passed}
-    assert not unreached, unreached
+    assert not unreached, "\n".join(f"{point} ({file})" for point, file in unreached.items())

@@ -163,12 +163,18 @@ class Story:
                 if last:
                     raise
 
+    def hurry(self) -> None:
+        """As if the time for which an operation is parked had passed."""
+        self.change("UPDATE apply_operations SET claim_after = NOW(6)"
+                    " WHERE lease_owner IS NULL AND claim_after > NOW(6)")
+
     def state(self, apply_id="") -> str:
         return self.rows("SELECT state FROM applies WHERE apply_id = %s",
                          (apply_id or self.apply_id,))[0]["state"]
 
-    def wait_state(self, state, apply_id="") -> None:
-        """Through storage: the API is not asked while it may be dying."""
+    def wait_state(self, state, apply_id="", hurry=False) -> None:
+        """Through storage: the API is not asked while it may be dying. `hurry`: what is
+        parked becomes due at once."""
         connection = self.stack.connect(STORAGE_DB)
         seen = None
         end = time.monotonic() + STORY_SECONDS
@@ -181,6 +187,8 @@ class Story:
                     assert seen == state or seen not in invariants.SETTLED, \
                         f"{seen} instead of {state}"
                     assert time.monotonic() < end, f"still {seen}, not {state}"
+                    if hurry:
+                        self.hurry()
                     time.sleep(0.005)
         finally:
             connection.close()
