@@ -22,6 +22,12 @@ INSTALLED_BIN = re.compile(r"/usr/(?:local/)?(?:lib/schemabot/)?bin/(?=schemabot
 MOST_AT_ONCE = 2
 
 
+def preloaded() -> dict:
+    """SB_PRELOAD is a library for the commands that this one could not live with."""
+    library = os.environ.get("SB_PRELOAD")
+    return {"LD_PRELOAD": library} if library else {}
+
+
 class Line:
     """One line of the crontab and its running commands."""
 
@@ -31,8 +37,9 @@ class Line:
     def run(self) -> None:
         self.children = [c for c in self.children if c.poll() is None]
         if len(self.children) < MOST_AT_ONCE:
-            self.children.append(subprocess.Popen(["/bin/sh", "-c", self.command],
-                                                  stdin=subprocess.DEVNULL, process_group=0))
+            self.children.append(subprocess.Popen(
+                ["/bin/sh", "-c", self.command], stdin=subprocess.DEVNULL, process_group=0,
+                env={**os.environ, **preloaded()}))
 
     def end(self, sig: int) -> None:
         for child in self.children:
