@@ -203,6 +203,26 @@ static void what_was_stopped_too_long_is_not_continued(void **unused)
 	assert_int_equal(control_judge(CONTROL_START, &f, &err), CONTROL_ALLOWED);
 }
 
+/* A start that only some deployments of a rollout could obey can be asked for again. */
+static void what_is_left_stopped_can_be_started(void **unused)
+{
+	struct control_facts f = { .state = STATE_RUNNING,
+				   .operations = STATE_BIT(STATE_RUNNING),
+				   .engine_caps = ALL_CAPS };
+	struct sb_err err;
+
+	(void)unused;
+	assert_int_equal(control_judge(CONTROL_START, &f, &err), CONTROL_REFUSED);
+	f.operations |= STATE_BIT(STATE_STOPPED);
+	assert_int_equal(control_judge(CONTROL_START, &f, &err), CONTROL_ALLOWED);
+	f.pending = CONTROL_BIT(CONTROL_STOP);
+	assert_int_equal(control_judge(CONTROL_START, &f, &err), CONTROL_REFUSED);
+	/* Of one that has ended nothing is started. */
+	f.pending = 0;
+	f.state = STATE_FAILED;
+	assert_int_equal(control_judge(CONTROL_START, &f, &err), CONTROL_REFUSED);
+}
+
 /* Nothing waits on in a settled state, nor what its state forbids; a reason is given. */
 static void every_request_ends(void **unused)
 {
@@ -310,6 +330,7 @@ int main(void)
 		cmocka_unit_test(one_operation_at_the_gate_is_enough),
 		cmocka_unit_test(release_is_a_latch_of_applies_that_pause),
 		cmocka_unit_test(what_was_stopped_too_long_is_not_continued),
+		cmocka_unit_test(what_is_left_stopped_can_be_started),
 		cmocka_unit_test(every_request_ends),
 		cmocka_unit_test(requests_end_as_the_spec_says),
 		cmocka_unit_test(requests_wake_whom_they_concern),
