@@ -27,6 +27,7 @@
 
 struct slot {
 	int fd; /* -1 = started by hand */
+	const char *owner;
 };
 
 static int note_claims(void *arg, const struct claim *claims, size_t n,
@@ -41,7 +42,7 @@ static int note_claims(void *arg, const struct claim *claims, size_t n,
 	for (size_t i = 0; i < n; i++)
 		lines[i] = (struct slot_claim){ claims[i].lease.operation,
 						claims[i].lease.token };
-	return slot_write(slot->fd, lines, n, err);
+	return slot_write(slot->fd, slot->owner, lines, n, err);
 }
 
 /* Operations that are parked come due again in a moment: a driver that has parked one
@@ -59,7 +60,6 @@ struct driver {
 	const struct config *config;
 	struct db *db;
 	struct slot *slot;
-	char *owner;
 	int64_t parked_ms; /* when the last operation was parked */
 };
 
@@ -98,7 +98,7 @@ static int drive_parked(struct driver *d)
 	int rc = -1;
 	size_t n;
 
-	if (operation_claim_parked(d->db, d->owner, note_claims, d->slot, claims, &n,
+	if (operation_claim_parked(d->db, d->slot->owner, note_claims, d->slot, claims, &n,
 				   &err) < 0)
 		return program_fail("driver.claim", &err);
 	for (size_t i = 0; i < n; i++) {
@@ -121,7 +121,7 @@ static int drive_all(struct driver *d)
 	struct sb_err err;
 
 	while (proc_stop_requested() == 0) {
-		int rc = operation_claim(d->db, d->owner, note_claims, d->slot, &claim,
+		int rc = operation_claim(d->db, d->slot->owner, note_claims, d->slot, &claim,
 					 &err);
 
 		if (rc < 0)
@@ -153,7 +153,7 @@ int main(int argc, char **argv)
 					 "claims due operations and drives them", options,
 					 ARRAY_SIZE(options) };
 	TALLOC_CTX *ctx = mem_ctx(NULL, "driver");
-	struct slot slot = { -1 };
+	struct slot slot = { -1, proc_owner(ctx) };
 	struct config *config;
 	struct sb_err err;
 	struct db *db;
@@ -174,8 +174,7 @@ int main(int argc, char **argv)
 		rc = drive_all(&(struct driver){ .ctx = ctx,
 						 .config = config,
 						 .db = db,
-						 .slot = &slot,
-						 .owner = proc_owner(ctx) });
+						 .slot = &slot });
 out:
 	talloc_free(ctx);
 	return rc;

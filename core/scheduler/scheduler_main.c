@@ -40,13 +40,14 @@ static bool over(const struct scheduler *s)
 static int reclaim(struct scheduler *s, int fd, int slot, struct sb_err *err)
 {
 	struct slot_claim claims[SLOT_MOST];
-	size_t n = slot_read(fd, claims);
+	char owner[SLOT_OWNER_MAX + 1];
+	size_t n = slot_read(fd, owner, claims);
 
 	if (n == 0)
 		return 0;
 	for (size_t i = 0; i < n; i++) {
 		int rc = operation_reclaim(s->db, claims[i].operation, claims[i].token,
-					   err);
+					   owner, err);
 
 		if (rc < 0)
 			return -1;

@@ -21,15 +21,24 @@ int slot_take(const char *run_dir, int n, int *fd, struct sb_err *err)
 	return rc;
 }
 
-size_t slot_read(int fd, struct slot_claim claims[SLOT_MOST])
+#define TEXT_MAX_BYTES (SLOT_OWNER_MAX + 64 * SLOT_MOST)
+
+size_t slot_read(int fd, char owner[SLOT_OWNER_MAX + 1],
+		 struct slot_claim claims[SLOT_MOST])
 {
-	char text[64 * SLOT_MOST], *at = text, *end;
-	ssize_t got = pread(fd, text, sizeof(text) - 1, 0);
+	char text[TEXT_MAX_BYTES + 1], *at, *end;
+	ssize_t got = pread(fd, text, TEXT_MAX_BYTES, 0);
 	size_t n = 0;
 
 	if (got <= 0)
 		return 0;
 	text[got] = '\0';
+	end = strchr(text, '\n');
+	if (!end)
+		return 0;
+	*end = '\0';
+	snprintf(owner, SLOT_OWNER_MAX + 1, "%s", text);
+	at = end + 1;
 	while (n < SLOT_MOST && *at) {
 		claims[n].operation = strtoull(at, &end, 10);
 		if (end == at || *end != ' ')
@@ -43,12 +52,14 @@ size_t slot_read(int fd, struct slot_claim claims[SLOT_MOST])
 	return n;
 }
 
-int slot_write(int fd, const struct slot_claim *claims, size_t n, struct sb_err *err)
+int slot_write(int fd, const char *owner, const struct slot_claim *claims, size_t n,
+	       struct sb_err *err)
 {
-	char text[64 * SLOT_MOST];
-	size_t len = 0;
+	char text[TEXT_MAX_BYTES + 1];
+	size_t len;
 
-	BUG_ON(n > SLOT_MOST);
+	BUG_ON(n > SLOT_MOST || strlen(owner) > SLOT_OWNER_MAX);
+	len = (size_t)snprintf(text, sizeof(text), "%s\n", owner);
 	for (size_t i = 0; i < n; i++)
 		len += (size_t)snprintf(text + len, sizeof(text) - len,
 					"%" PRIu64 " %" PRIu64 "\n", claims[i].operation,

@@ -27,7 +27,7 @@
 		   " GREATEST(0, TIMESTAMPDIFF(MICROSECOND, NOW(6), MIN(claim_after))"   \
 		   " DIV 1000) END FROM apply_operations WHERE claim_after > NOW(6)")    \
 	S(OP_RECLAIM, "UPDATE apply_operations SET claim_after = NOW(6)"                 \
-		      " WHERE id = ? AND lease_token = ? AND lease_owner IS NOT NULL"    \
+		      " WHERE id = ? AND lease_token = ? AND lease_owner = ?"            \
 		      " AND claim_after > NOW(6)")                                       \
 	S(OP_LOAD,                                                                       \
 	  "SELECT o.id, o.apply_row, a.apply_id, o.deployment, o.target, o.state,"       \
@@ -128,6 +128,7 @@ static int take(TALLOC_CTX *tmp, struct db *db, const char *owner, claim_note no
 		return sb_err(err, SB_ESTORAGE,
 			      "An operation without an apply: row %llu.",
 			      (unsigned long long)due.id);
+	/* model: CLAIM_NOTE */
 	FAULT("operation.claim.selected");
 	count_claim(&due, out);
 	out->lease = (struct lease){ .operation = due.id,
@@ -137,6 +138,7 @@ static int take(TALLOC_CTX *tmp, struct db *db, const char *owner, claim_note no
 	snprintf(out->lease.apply_id, sizeof(out->lease.apply_id), "%s", parent.apply_id);
 	if (note && note(arg, out, 1, err) < 0)
 		return -1;
+	/* model: CLAIM */
 	if (db_exec(db, OP_TAKE,
 		    BIND(owner, due.attempt, due.deaths, LEASE_SECONDS, due.id),
 		    err) != 1)
@@ -178,9 +180,10 @@ int operation_due(struct db *db, int64_t *n, int64_t *next_ms, struct sb_err *er
 }
 
 int operation_reclaim(struct db *db, uint64_t operation, uint64_t token,
-		      struct sb_err *err)
+		      const char *owner, struct sb_err *err)
 {
-	int64_t n = db_exec(db, OP_RECLAIM, BIND(operation, token), err);
+	/* model: RECLAIM */
+	int64_t n = db_exec(db, OP_RECLAIM, BIND(operation, token, owner), err);
 
 	return n < 0 ? -1 : n > 0;
 }
@@ -233,6 +236,7 @@ int operation_load(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
 
 int operation_hand_back(struct lease_tx *tx, int delay_seconds, struct sb_err *err)
 {
+	/* model: HAND_BACK */
 	int64_t n = db_exec(tx->db, OP_HAND_BACK,
 			    BIND(delay_seconds, tx->lease->operation), err);
 

@@ -46,9 +46,10 @@ int operation_due(struct db *db, int64_t *n, int64_t *next_ms,
 		  struct sb_err *err) MUST_CHECK;
 
 /* The kernel has proved the owner of this claim dead: make it due now. Fenced by the
- * token; 1 when it was still that claim, else 0. The death stays on record. */
+ * token and the owner; 1 when it was still that claim, else 0. The death stays on
+ * record. */
 int operation_reclaim(struct db *db, uint64_t operation, uint64_t token,
-		      struct sb_err *err) MUST_CHECK;
+		      const char *owner, struct sb_err *err) MUST_CHECK;
 
 int operation_load(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
 		   struct operation *out, struct sb_err *err) MUST_CHECK;
