@@ -114,8 +114,9 @@ enum step drive_target_failed(struct drive *d, const struct sb_err *why);
  */
 enum step drive_observe(struct drive *d); /* something started: how far is it? */
 void drive_look_soon(struct drive *d);	  /* something was just begun */
-/* Poll and write what is reported; for a halted engine, whose last word counts. */
-int drive_poll_once(struct drive *d, struct sb_err *err) MUST_CHECK;
+/* Poll and write what is reported; for a halted engine, whose last word counts. *unknown:
+ * it does not know how its work ended. */
+int drive_poll_once(struct drive *d, bool *unknown, struct sb_err *err) MUST_CHECK;
 /* The engine could not be asked: again, later, or never, by the error's class. */
 enum step drive_poll_failed(struct drive *d, const struct sb_err *why);
 

@@ -284,13 +284,17 @@ static int poll_engine(struct drive *d, struct engine_progress **progress,
 	return d->engine->ops.poll(d->run_ctx, d->run, *progress, engine_state, err);
 }
 
-int drive_poll_once(struct drive *d, struct sb_err *err)
+int drive_poll_once(struct drive *d, bool *unknown, struct sb_err *err)
 {
 	struct engine_progress *progress;
 	const char *engine_state;
 
+	*unknown = false;
 	if (poll_engine(d, &progress, &engine_state, err) < 0)
 		return -1;
+	for (size_t i = 0; i < d->n_active; i++)
+		*unknown |= progress[i].state == ENGINE_TASK_FAILED &&
+			    err_class(progress[i].error.code) == ERR_UNCERTAIN;
 	return write_progress(d, progress, engine_state, err);
 }
 

@@ -71,7 +71,8 @@ enum step drive_target_failed(struct drive *d, const struct sb_err *why)
 	enum step step;
 
 	drive_close_engine(d);
-	if (drive_start_failed(d, why, &step))
+	/* What may be running cannot be said to have stopped again. */
+	if (!drive_left_running(d) && drive_start_failed(d, why, &step))
 		return step;
 	switch (err_class(why->code)) {
 	case ERR_RETRYABLE:
@@ -372,11 +373,15 @@ enum step drive_begin(struct drive *d)
 	if (may_attach(d))
 		return reattach(d);
 	/* The locks are ours, or the engine has nothing of it: what a dead driver left
-	 * running has ended. */
-	if (drive_left_running(d) && settle_all(d, EVENT_RETRY, NULL, &err) < 0)
-		return drive_step_of(d, &err, "requeueing tasks");
+	 * running has ended. Whether it is done is looked at first: a task that waits
+	 * again is known not to be. */
 	step = confirm(d);
+	/* model: UNMARK */
+	if (step == STEP_CONTINUE && drive_left_running(d) &&
+	    settle_all(d, EVENT_RETRY, NULL, &err) < 0)
+		return drive_step_of(d, &err, "requeueing tasks");
 	/* Stop and cancel once more: from here on the target is touched. */
+	/* model: RECHECK */
 	if (step == STEP_CONTINUE)
 		step = drive_obey(d);
 	if (step == STEP_CONTINUE)
@@ -434,14 +439,17 @@ static int attach_to_halt(struct drive *d, struct sb_err *err)
 
 int drive_halt(struct drive *d, bool cancel, struct sb_err *err)
 {
+	bool unknown;
 	int rc = 1;
 
 	cancel = cancel && d->engine->ops.cancel;
 
 	if (!d->run && !drive_left_running(d))
 		return 0;
-	if (!d->run && !drive_external(d))
+	if (!drive_external(d) && d->n_active == 0 && drive_left_running(d)) {
+		drive_close_engine(d); /* opened or not: nothing was looked at yet */
 		return drive_quiesce(d, err);
+	}
 	if (!d->run)
 		rc = attach_to_halt(d, err);
 	if (rc <= 0)
@@ -456,5 +464,11 @@ int drive_halt(struct drive *d, bool cancel, struct sb_err *err)
 	if (rc < 0)
 		return -1;
 	FAULT("drive.halt.stopped");
-	return drive_poll_once(d, err);
+	if (drive_poll_once(d, &unknown, err) < 0)
+		return -1;
+	if (!unknown || drive_external(d))
+		return 0;
+	/* It has lost sight of its work, which nothing continues: the target tells. */
+	drive_close_engine(d);
+	return drive_quiesce(d, err);
 }
