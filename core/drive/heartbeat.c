@@ -105,6 +105,7 @@ static bool take_answer(struct heartbeat *h, int64_t sent, int rc,
 	if (rc == 0)
 		h->last_beat_ms = sent; /* the row's window began no earlier */
 	else if (err->code == SB_ELEASE)
+		/* model: LEASE_LOST */
 		give_up(h, HEARTBEAT_LOST);
 	silent = clock_ms() - h->last_beat_ms;
 	end = over(h);
@@ -153,6 +154,7 @@ static void *keep_watching(void *arg)
 			wait_for(h, left);
 			continue;
 		}
+		/* model: SELF_FENCE */
 		give_up(h, HEARTBEAT_FENCED);
 		fenced = true;
 	}

@@ -67,6 +67,7 @@ int drive_replan(TALLOC_CTX *ctx, struct drive *d, struct replan *out, struct sb
 	struct schema_plan *fresh;
 	struct plan *plan;
 	size_t n = 0;
+	/* model: REPLAN */
 	int rc = plan_of_apply(ctx, d->db, d->lease.apply_row, &plan, err);
 
 	if (rc == 0)

@@ -149,6 +149,7 @@ int settle_task_failure(struct drive *d, struct task *t, const struct sb_err *wh
 
 	if (lease_tx_begin(d->db, &d->lease, &tx, err) < 0)
 		return -1;
+	/* model: FAIL_RETRYABLE, FAIL */
 	rc = task_move(&tx, t, event, retry ? STATE_FAILED_RETRYABLE : STATE_FAILED,
 		       why->msg, err);
 	for (size_t i = 0; rc == 0 && i < d->n_tasks; i++) {
@@ -179,6 +180,7 @@ int settle_retry(struct drive *d, const struct sb_err *why, struct sb_err *err)
 
 	if (lease_tx_begin(d->db, &d->lease, &tx, err) < 0)
 		return -1;
+	/* model: TARGET_FAILED */
 	return settle_commit(d, &tx, &p, &state, err);
 }
 
@@ -205,6 +207,7 @@ int drive_expire(TALLOC_CTX *ctx, struct db *db, const struct lease *lease, bool
 	p.error_message = reason;
 	if (lease_tx_begin(db, lease, &tx, err) < 0)
 		goto out;
+	/* model: GIVE_UP */
 	if (move_open(&d, &tx, EVENT_EXPIRE, reason, err) < 0) {
 		lease_tx_rollback(&tx);
 		goto out;

@@ -30,6 +30,7 @@ static int expire_retries(struct reaper *r, struct sb_err *err)
 	       (rc = reap_claim_expired(r->db, owner, &claim, &too_old, err)) == 1) {
 		FAULT("reaper.expire.claimed");
 		log_context("apply_id", claim.lease.apply_id);
+		/* model: EXPIRE_RETRIES */
 		rc = drive_expire(r->ctx, r->db, &claim.lease, too_old, err);
 		if (rc < 0 && err->code == SB_ELEASE) {
 			/* We were frozen for so long that somebody else has it. */

@@ -317,6 +317,7 @@ static int submit_locked(TALLOC_CTX *tmp, struct db *db, const struct submission
 	case CONTROL_ALLOWED:
 		break;
 	}
+	/* model: SUBMIT_STOP, SUBMIT_CANCEL, SUBMIT_START, SUBMIT_CUTOVER */
 	out->outcome = CONTROL_ACCEPTED;
 	if (end_stop_first(db, s, &a, err) < 0 ||
 	    wake_operations(db, s->control, &a, err) < 0)

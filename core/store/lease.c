@@ -79,6 +79,7 @@ int lease_tx_begin(struct db *db, const struct lease *lease, struct lease_tx *tx
 	*tx = (struct lease_tx){ 0 };
 	if (db_begin(db, err) < 0)
 		return -1;
+	/* model: LEASE_TX */
 	rc = lease->n_operations > 1 ? hold_all(db, lease, err) : hold(db, lease, err);
 	if (rc < 0) {
 		db_rollback(db);
@@ -107,6 +108,7 @@ int lease_heartbeat(struct db *db, const struct lease *lease, struct sb_err *err
 {
 	int64_t n;
 
+	/* model: HEARTBEAT */
 	if (FAULT_ERR("lease.heartbeat", err) < 0)
 		return -1;
 	n = db_exec(db, LEASE_BEAT, BIND(LEASE_SECONDS, lease->operation, lease->token),

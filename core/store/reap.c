@@ -131,6 +131,7 @@ int reap_claim_expired(struct db *db, const char *owner, struct claim *out, bool
 	rc = db_one(tmp, db, RE_EXPIRED,
 		    BIND(RETRY_BUDGET, RETRY_BUDGET, RETRY_WINDOW_SECONDS),
 		    expired_columns, ARRAY_SIZE(expired_columns), &row, err);
+	/* model: REAP */
 	if (rc == 1 && db_exec(db, RE_TAKE, BIND(owner, LEASE_SECONDS, row.id), err) != 1)
 		rc = -1;
 	FAULT("reap.expired.taken");

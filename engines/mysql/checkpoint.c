@@ -124,6 +124,7 @@ static int sign_all(struct db *db, const struct engine_request *request,
 		const struct engine_task *t = &request->tasks[i];
 		int rc = read_signature(db, request, t, &s, err);
 
+		/* model: CHECKPOINT */
 		if (rc == 0 && s.ours && s.token > request->lease_token)
 			rc = superseded(request, t, &s, err);
 		if (rc == 0)

@@ -75,6 +75,7 @@ int mysql_lock_take(struct db *db, const char *schema, const char *table,
 	int rc = -1;
 
 	mysql_lock_name(schema, table, name);
+	/* model: TARGET_LOCK */
 	if (db_query(mem, db, mem_printf(mem, "SELECT GET_LOCK('%s', 0)", name), &rows,
 		     err) < 0)
 		goto out;
@@ -115,6 +116,7 @@ int mysql_lock_evict(struct db *db, const char *schema, const char *table,
 	/* The holder may end at this moment: what counts is whether the lock comes free.
 	 */
 	if (rows->n && rows->cell[0][0] &&
+	    /* model: EVICT */
 	    db_run(db, mem_printf(mem, "KILL %s", rows->cell[0][0]), &gone) < 0)
 		log_err(LOG_WARN, "engine.evict", &gone,
 			"cannot end a dead driver's connection");
