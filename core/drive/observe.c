@@ -123,6 +123,7 @@ static int move_forward(struct lease_tx *tx, struct task *t, enum state to, bool
 			struct sb_err *err)
 {
 	if (to == STATE_COMPLETED)
+		/* model: FINISH */
 		return move(tx, t, EVENT_FINISH, to, changed, err);
 	if (to == STATE_REVERTED) {
 		if (t->state != STATE_REVERTING &&
@@ -131,6 +132,7 @@ static int move_forward(struct lease_tx *tx, struct task *t, enum state to, bool
 		return move(tx, t, EVENT_REVERT, to, changed, err);
 	}
 	if (state_may_move(t->state, EVENT_PROGRESS, to))
+		/* model: GATE */
 		return move(tx, t, EVENT_PROGRESS, to, changed, err);
 	return 0;
 }
@@ -509,6 +511,7 @@ enum step drive_observe(struct drive *d)
 	d->poll_ms = d->poll_ms * 2 < POLL_MS ? d->poll_ms * 2 : POLL_MS;
 	d->wait_ms = d->poll_ms;
 	d->looks_left--;
+	/* model: OBSERVE */
 	if (poll_engine(d, &progress, &engine_state, &err) < 0)
 		return drive_poll_failed(d, &err);
 	d->op.poll_errors = 0;

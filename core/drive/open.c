@@ -107,6 +107,7 @@ void drive_close_engine(struct drive *d)
 {
 	heartbeat_guard(d->heartbeat, d->engine, NULL);
 	if (d->run)
+		/* model: ENGINE_CLOSE */
 		d->engine->ops.close(d->run);
 	d->run = NULL;
 	d->n_active = 0;

@@ -57,6 +57,7 @@ static enum step rest(struct drive *d, const struct control_request *r,
 	if (lease_tx_begin(d->db, &d->lease, &tx, &err) < 0)
 		return drive_step_of(d, &err, "ending requests");
 	if ((r && control_finish(&tx, r, failure, &err) < 0) ||
+	    /* model: REST */
 	    operation_hand_back(&tx, 0, &err) < 0 || control_settle(&tx, &err) < 0) {
 		lease_tx_rollback(&tx);
 		return drive_step_of(d, &err, "ending requests");
@@ -107,6 +108,7 @@ static enum step halt_and_move(struct drive *d, const struct control_request *r)
 		return STEP_SETTLED; /* completed before it could be halted */
 	message = mem_printf(d->loaded, "%s by %s", cancel ? "Cancelled" : "Stopped",
 			     r->requested_by);
+	/* model: HALTED */
 	if (settle_all(d, cancel ? EVENT_CANCEL : EVENT_STOP, message, &err) < 0)
 		return drive_step_of(d, &err, "recording the request's effect");
 	/* Stopped, cancelled, or completed all the same: the requests ended with it. */
@@ -145,8 +147,10 @@ static int send_cutover(struct drive *d, struct lease_tx *tx,
 
 	if (rc == 0 && may) {
 		FAULT("drive.cutover.before");
+		/* model: CUTOVER */
 		rc = d->engine->ops.cutover(d->run, err) < 0 ? -1 : 1;
 		FAULT("drive.cutover.sent");
+		/* model: SERVE_CUTOVER */
 		if (rc == 1 && control_serve(tx, r, err) < 0)
 			rc = -1;
 	}
@@ -178,6 +182,7 @@ static enum step obey_cutover(struct drive *d, const struct control_request *r)
 	}
 	lease_tx_rollback(&tx);
 	if (rc == 0)
+		/* model: CUTOVER_WITHHELD */
 		return STEP_CONTINUE; /* the next step obeys the stop; or the gate is shut
 				       */
 	/* Not known to have been refused: the next look tells, and may send it again. */
@@ -282,6 +287,7 @@ static enum step obey_start(struct drive *d, const struct control_request *r)
 
 	if (d->op.state == STATE_WAITING_FOR_DEPLOY)
 		step = drive_deploy(d);
+	/* model: SERVE_START */
 	return step == STEP_CONTINUE ? answer(d, r, NULL) : step;
 }
 
@@ -326,6 +332,7 @@ enum step drive_obey(struct drive *d)
 		goto out;
 	}
 	d->quiet = n == 0;
+	/* model: OBEY */
 	halt = any_halt(requests, n);
 	for (size_t i = 0; i < n && step == STEP_CONTINUE; i++) {
 		const struct control_request *r = &requests[i];
@@ -380,6 +387,7 @@ enum step drive_restart(struct drive *d)
 	}
 	FAULT("drive.restart.before");
 	d->starting = &start;
+	/* model: RESTART */
 	rc = settle_all(d, EVENT_START, "Started again", &err);
 	d->starting = NULL;
 	if (rc == 0)
@@ -392,6 +400,7 @@ enum step drive_restart(struct drive *d)
 	if (drive_reload(d, &err) < 0)
 		step = drive_step_of(d, &err, "reading the operation");
 	else
+		/* model: START_REFUSED */
 		step = rest(d, &start,
 			    "Another apply is active for this database and environment; "
 			    "wait for it or end it, then start this one again.");
@@ -415,6 +424,7 @@ static enum step stop_again(struct drive *d, const struct control_request *start
 	log_err(LOG_WARN, "drive.start_failed", why, "it stays stopped");
 	if (lease_tx_begin(d->db, &d->lease, &tx, &err) < 0)
 		return drive_step_of(d, &err, "recording a failed start");
+	/* model: STOP_AGAIN */
 	rc = control_finish(&tx, start, why->msg, &err);
 	for (size_t i = 0; rc == 0 && i < d->n_tasks; i++)
 		if (state_next(d->tasks[i].state, EVENT_STOP) >= 0)

@@ -130,6 +130,7 @@ static int mark_running(struct drive *d, const char *intent, struct sb_err *err)
 	struct lease_tx tx;
 	enum state state;
 
+	/* model: MARK */
 	if (lease_tx_begin(d->db, &d->lease, &tx, err) < 0)
 		return -1;
 	for (size_t i = 0; i < d->n_active; i++)
@@ -263,6 +264,7 @@ static enum step start_chosen(struct drive *d)
 		return drive_step_of(d, &err, "marking tasks as running");
 	}
 	FAULT("drive.start.before");
+	/* model: ENGINE_START */
 	if (d->engine->ops.start(d->run_ctx, d->run, &d->work, &engine_state, &why) < 0)
 		return refused(d, &why);
 	FAULT("drive.start.after");
@@ -459,6 +461,7 @@ int drive_halt(struct drive *d, bool cancel, struct sb_err *err)
 	FAULT("drive.halt.before");
 	if (drive_bounded(d, cancel ? ENGINE_EFFECT_CANCEL : ENGINE_EFFECT_STOP, err) < 0)
 		return -1;
+	/* model: ENGINE_STOP */
 	rc = cancel ? d->engine->ops.cancel(d->run, err)
 		    : d->engine->ops.stop(d->run, err);
 	if (rc < 0)
