@@ -93,6 +93,7 @@ static enum step reconnect(struct drive *d, struct db **db)
 			*db = d->db = fresh;
 			/* A statement that keeps failing must not keep storage busy. */
 			d->wait_ms = RECONNECT_MS;
+			/* model: RELOAD */
 			if (drive_reload(d, &err) == 0)
 				/* Without an owner: what we did not hear of, happened. */
 				return d->op.lease_owner ? STEP_CONTINUE : STEP_SETTLED;
@@ -149,6 +150,7 @@ static int load_context(struct drive *d, char **reason, struct sb_err *err)
 static bool needs_requeue(const struct drive *d)
 {
 	for (size_t i = 0; i < d->n_tasks; i++)
+		/* model: REQUEUE */
 		if (d->tasks[i].state == STATE_FAILED_RETRYABLE)
 			return true;
 	return state_class(d->op.state) != CLASS_ACTIVE;
@@ -206,6 +208,7 @@ static enum step prepare(struct drive *d, const struct claim *claim)
 	struct sb_err err;
 	enum step step;
 	char *reason;
+	/* model: PREPARE */
 	int rc = load_context(d, &reason, &err);
 
 	if (rc < 0)
@@ -275,12 +278,14 @@ static enum step drive_step(struct drive *d)
 	switch (heartbeat_check(d->heartbeat)) {
 	case HEARTBEAT_OK:
 		break;
+	/* model: FENCED */
 	case HEARTBEAT_LOST:
 		return STEP_LOST;
 	case HEARTBEAT_FENCED:
 		return STEP_UNCERTAIN;
 	}
 	if (proc_stop_requested() > 0)
+		/* model: TERM */
 		return hand_back(d);
 	/* A quick look at an external engine asks once for requests, when it is claimed.
 	 */

@@ -84,6 +84,7 @@ static int drive_one(struct driver *d, const struct claim *claim)
 static void clear_slot(const struct driver *d)
 {
 	if (d->slot->fd >= 0)
+		/* model: SLOT_CLEAR */
 		slot_clear(d->slot->fd);
 }
 
@@ -98,8 +99,9 @@ static int drive_parked(struct driver *d)
 	int rc = -1;
 	size_t n;
 
-	if (operation_claim_parked(d->db, d->slot->owner, note_claims, d->slot, claims, &n,
-				   &err) < 0)
+	if (operation_claim_parked(d->db, d->slot->owner, note_claims, d->slot, claims,
+				   &n, &err) < 0)
+		/* model: CLAIM_FAILED */
 		return program_fail("driver.claim", &err);
 	for (size_t i = 0; i < n; i++) {
 		bool late = clock_ms() - claims[i].made_ms > BATCH_MS;
@@ -121,8 +123,8 @@ static int drive_all(struct driver *d)
 	struct sb_err err;
 
 	while (proc_stop_requested() == 0) {
-		int rc = operation_claim(d->db, d->slot->owner, note_claims, d->slot, &claim,
-					 &err);
+		int rc = operation_claim(d->db, d->slot->owner, note_claims, d->slot,
+					 &claim, &err);
 
 		if (rc < 0)
 			return program_fail("driver.claim", &err);
@@ -171,10 +173,8 @@ int main(int argc, char **argv)
 	if (storage_open(ctx, config, &db, &err) < 0)
 		rc = program_fail("driver.storage", &err);
 	else
-		rc = drive_all(&(struct driver){ .ctx = ctx,
-						 .config = config,
-						 .db = db,
-						 .slot = &slot });
+		rc = drive_all(&(struct driver){
+			.ctx = ctx, .config = config, .db = db, .slot = &slot });
 out:
 	talloc_free(ctx);
 	return rc;

@@ -57,6 +57,7 @@ static int reclaim(struct scheduler *s, int fd, int slot, struct sb_err *err)
 				 "the driver in slot %d died; its operation is due again",
 				 slot);
 	}
+	/* model: SLOT_FREE */
 	slot_clear(fd);
 	return 0;
 }
@@ -70,6 +71,7 @@ static int start_driver(struct scheduler *s, int fd, int slot, struct sb_err *er
 	int rc;
 
 	FAULT("scheduler.spawn.before");
+	/* model: SPAWN */
 	rc = proc_spawn_detached(argv, fd, &pid, err);
 	talloc_free(path);
 	if (rc == 0)

@@ -34,10 +34,10 @@ size_t slot_read(int fd, char owner[SLOT_OWNER_MAX + 1],
 		return 0;
 	text[got] = '\0';
 	end = strchr(text, '\n');
-	if (!end)
+	if (!end || end - text > SLOT_OWNER_MAX)
 		return 0;
 	*end = '\0';
-	snprintf(owner, SLOT_OWNER_MAX + 1, "%s", text);
+	memcpy(owner, text, (size_t)(end - text) + 1);
 	at = end + 1;
 	while (n < SLOT_MOST && *at) {
 		claims[n].operation = strtoull(at, &end, 10);
