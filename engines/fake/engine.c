@@ -124,10 +124,13 @@ static void refer(struct engine_run *run, const struct engine_work *work)
 	talloc_free(tmp);
 }
 
+/* Named after its first table, too: without a group each table is a change of its own,
+ * and one driver may start them all. */
 static char *new_reference(struct engine_run *run)
 {
-	return mem_printf(run, "change-%s@%llu", run->operation,
-			  (unsigned long long)run->token);
+	return mem_printf(run, "change-%s@%llu/%s", run->operation,
+			  (unsigned long long)run->token,
+			  run->work->n_tasks > 0 ? run->work->tasks[0].table : "");
 }
 
 /* ---- prepare, start, attach -----------------------------------------------------------
