@@ -403,8 +403,8 @@ static const struct db_col request_columns[] = {
 static int end_request(struct db *db, const struct request_row *r, struct sb_err *err)
 {
 	TALLOC_CTX *tmp = mem_ctx(db, "end_request");
-	const char *name = control_name(r->operation), *failure;
-	struct locked_apply apply;
+	const char *name = control_name(r->operation), *failure = NULL;
+	struct locked_apply apply = { 0 };
 	int64_t n = 0;
 	int rc = db_begin(db, err);
 
