@@ -170,6 +170,7 @@ hooks:
 bench:
 	@etc/dev/deps bench
 	@$(MAKE) --no-print-directory -s VARIANT=release all .build/release/bench/claim
+	@$(MAKE) --no-print-directory -s VARIANT=test all
 	@SB_VARIANT=release tests/bench/run
 
 MINUTES ?= 10
@@ -177,6 +178,11 @@ soak:
 	@etc/dev/deps test
 	@$(MAKE) --no-print-directory -s VARIANT=test all
 	@SB_VARIANT=test tests/soak/run --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+# What drivers, scheduler, reaper and operators may do to each other, exhaustively.
+model:
+	@etc/dev/deps test
+	@tests/model/run
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/schemabot
