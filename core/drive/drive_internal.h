@@ -62,9 +62,10 @@ struct drive {
 	bool park_now;	/* the next settle_commit() gives the claim back ... */
 	bool parked;	/* ... and has done so */
 	bool absent;	/* the engine has nothing of what was about to be started */
-	bool seen;  /* the engine has said how far it is since it was opened: an effect
-		     * whose answer was lost is looked at before it is asked for again */
-	bool quiet; /* no request was pending when they were last read */
+	bool seen;    /* the engine has said how far it is since it was opened: an effect
+		       * whose answer was lost is looked at before it is asked for again */
+	bool working; /* … and that it works at it */
+	bool quiet;   /* no request was pending when they were last read */
 };
 #define NO_TASK SIZE_MAX
 
@@ -128,6 +129,10 @@ enum step drive_restart(struct drive *d);
  * and the operation is stopped again with the reason. False when it is not so: then it is
  * a failure like any other. */
 bool drive_start_failed(struct drive *d, const struct sb_err *why, enum step *step);
+/* An external engine that accepted an operator's start says that it is stopped: true, and
+ * *step is CONTINUE while that is tolerated; then the start has failed. False when no
+ * start waits. */
+bool drive_start_silent(struct drive *d, enum step *step);
 
 /* ---- gate.c: the barrier of a rollout -----------------------------------------------
  */

@@ -401,6 +401,7 @@ static bool any_ended(const struct drive *d, const struct engine_progress *progr
 static enum step ended_by_itself(struct drive *d, const struct engine_progress *progress)
 {
 	struct sb_err err;
+	enum step step;
 
 	for (size_t i = 0; i < d->n_active; i++) {
 		const struct engine_progress *p = &progress[i];
@@ -415,6 +416,8 @@ static enum step ended_by_itself(struct drive *d, const struct engine_progress *
 			return cancelled_there(d);
 		if (p->state != ENGINE_TASK_STOPPED)
 			continue;
+		if (drive_external(d) && drive_start_silent(d, &step))
+			return step == STEP_CONTINUE ? park(d) : step;
 		sb_err(&err, SB_ERETRY,
 		       drive_external(d)
 			       ? "The change of %s.%s was stopped at the engine."
@@ -516,6 +519,7 @@ enum step drive_observe(struct drive *d)
 		return drive_poll_failed(d, &err);
 	d->op.poll_errors = 0;
 	d->seen = true;
+	d->working = !any_ended(d, progress);
 	if (drive_external(d) && claims_completion(d, progress)) {
 		step = verify_completion(d, progress);
 		if (step != STEP_CONTINUE)

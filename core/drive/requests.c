@@ -280,11 +280,14 @@ static enum step obey_revert(struct drive *d, const struct control_request *r)
 	return drive_step_of(d, &err, "reverting");
 }
 
-/* The engine has the work; one that waits with the deployment is told to go on. */
+/* The engine has the work, and an external one has been seen to do it; one that waits
+ * with the deployment is told to go on. */
 static enum step obey_start(struct drive *d, const struct control_request *r)
 {
 	enum step step = STEP_CONTINUE;
 
+	if (drive_external(d) && !d->working)
+		return STEP_CONTINUE;
 	if (d->op.state == STATE_WAITING_FOR_DEPLOY)
 		step = drive_deploy(d);
 	/* model: SERVE_START */
@@ -454,6 +457,47 @@ bool drive_start_failed(struct drive *d, const struct sb_err *why, enum step *st
 		*step = drive_step_of(d, &err, "reading requests");
 	else if (rc > 0)
 		*step = stop_again(d, &start, why);
+	talloc_free(tmp);
+	return rc != 0;
+}
+
+/* How long has the engine been silent about this start? -1. */
+static int64_t silent_for(struct drive *d, const struct control_request *start,
+			  struct sb_err *err)
+{
+	struct lease_tx tx;
+	int64_t seconds;
+
+	if (lease_tx_begin(d->db, &d->lease, &tx, err) < 0)
+		return -1;
+	if (control_silence(&tx, start, &seconds, err) < 0) {
+		lease_tx_rollback(&tx);
+		return -1;
+	}
+	return lease_tx_commit(&tx, err) < 0 ? -1 : seconds;
+}
+
+bool drive_start_silent(struct drive *d, enum step *step)
+{
+	TALLOC_CTX *tmp = mem_ctx(d->ctx, "start silent");
+	struct control_request start;
+	struct sb_err err;
+	int64_t seconds = 0;
+	int rc = find_start(tmp, d, &start, &err);
+
+	*step = STEP_CONTINUE;
+	if (rc > 0)
+		seconds = silent_for(d, &start, &err);
+	if (rc < 0 || seconds < 0) {
+		*step = drive_step_of(d, &err, "reading requests");
+	} else if (seconds >= START_GRACE_SECONDS) {
+		sb_err(&err, SB_ERETRY,
+		       "The engine accepted the start and still says, %lld s later, that "
+		       "it is stopped.",
+		       (long long)seconds);
+		drive_close_engine(d);
+		*step = stop_again(d, &start, &err);
+	}
 	talloc_free(tmp);
 	return rc != 0;
 }

@@ -439,14 +439,20 @@ static int attach_to_halt(struct drive *d, struct sb_err *err)
 	return rc;
 }
 
+/* What was stopped at an external engine is still there, with all that it made. */
+static bool stopped_there(const struct drive *d)
+{
+	return drive_external(d) && d->op.state == STATE_STOPPED && d->op.engine_accepted;
+}
+
 int drive_halt(struct drive *d, bool cancel, struct sb_err *err)
 {
+	bool rests = !d->run && !drive_left_running(d);
 	bool unknown;
 	int rc = 1;
 
 	cancel = cancel && d->engine->ops.cancel;
-
-	if (!d->run && !drive_left_running(d))
+	if (rests && !(cancel && stopped_there(d)))
 		return 0;
 	if (!drive_external(d) && d->n_active == 0 && drive_left_running(d)) {
 		drive_close_engine(d); /* opened or not: nothing was looked at yet */
@@ -454,6 +460,8 @@ int drive_halt(struct drive *d, bool cancel, struct sb_err *err)
 	}
 	if (!d->run)
 		rc = attach_to_halt(d, err);
+	if (rc < 0 && rests && err->code == SB_ENOTFOUND)
+		return 0; /* nothing is left there to be removed */
 	if (rc <= 0)
 		return rc;
 	if (d->n_active == 0)

@@ -120,7 +120,7 @@ def test_expiry_before_the_claim(overdue, point):
 
 
 @pytest.mark.parametrize("point", ["operation.claim.selected", "operation.claim.taken",
-                                   "drive.claimed", "drive.settle.before_commit"])
+                                   "drive.claimed"])
 def test_claim_before_the_expiry(overdue, point):
     """Once a driver has it the reaper keeps away; it is given up once, by the driver."""
     stack, apply_id = overdue
