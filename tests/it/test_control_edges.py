@@ -2,6 +2,8 @@
 test_control_edges.py - the edges of operators' requests (SEMANTICS D.8), each a test named
 after it, mostly on the fake engines: `fakeshop` is external, `resident` lives in the driver.
 """
+import signal
+
 import pytest
 
 from lib import invariants
@@ -32,6 +34,13 @@ def ended(stack, n=0):
     stack.until(lambda: len(requests(stack)) >= n and
                 all(s != "pending" for _, s in requests(stack)), "requests end")
     return requests(stack)
+
+
+def nobody_drives(stack):
+    """What an external engine works at is left alone until cron starts again."""
+    stack.command("stop-cron")
+    stack.kill(stack.drivers(), signal.SIGTERM)
+    stack.until(lambda: not stack.drivers(), "drivers end")
 
 
 def stop(stack, apply_id):
@@ -254,8 +263,7 @@ def test_a_change_that_is_gone_when_it_is_started_again(stack):
 
 def test_a_change_that_is_gone_when_it_is_stopped(stack):
     apply_id = begin(stack, RUNNING)
-    stack.command("stop-cron")
-    stack.until(lambda: not stack.drivers(), "parked")
+    nobody_drives(stack)
     stack.fake.forget(apply_id)
     stack.control("stop", apply_id).expect(200)
     stack.command("restart-cron")
@@ -268,8 +276,7 @@ def test_a_change_that_is_gone_when_it_is_stopped(stack):
 
 def test_a_stop_of_a_change_that_the_engine_has_stopped_already_settles(stack):
     apply_id = begin(stack, RUNNING)
-    stack.command("stop-cron")
-    stack.until(lambda: not stack.drivers(), "parked")
+    nobody_drives(stack)
     with stack.fake.record(apply_id) as record:
         list(record["changes"].values())[-1]["ended"] = "stopped"
     stack.control("stop", apply_id).expect(200)
@@ -344,8 +351,9 @@ def test_an_engine_that_does_not_halt_is_asked_again(stack, database):
     apply_id = begin(stack, RUNNING, {"call": "stop", "error": "http:503", "until": 2},
                      database=database)
     stack.control("stop", apply_id).expect(200)
-    stack.until(lambda: stack.fake.calls("stop", answer="ok"), "it halts")
     stack.wait_state(apply_id, "stopped")
+    # What lives in a driver has halted when that gave up.
+    assert database == "resident" or stack.fake.calls("stop", answer="ok")
     assert ended(stack) == [("stop", "completed")]
     invariants.check_rest(stack)
 
@@ -393,8 +401,7 @@ def test_a_cutover_accepted_while_storage_lags(stack):
     """Somebody else cut over at the engine; the request finds it done."""
     apply_id = begin(stack, defer_cutover=True)
     stack.wait_state(apply_id, "waiting_for_cutover")
-    stack.command("stop-cron")
-    stack.until(lambda: not stack.drivers(), "parked")
+    nobody_drives(stack)
     stack.fake.finish(apply_id)
     stack.control("cutover", apply_id).expect(200)
     stack.command("restart-cron")
@@ -407,8 +414,7 @@ def test_a_cutover_accepted_while_storage_lags(stack):
 def test_a_cutover_of_an_apply_that_ends_otherwise_fails(stack):
     apply_id = begin(stack, defer_cutover=True)
     stack.wait_state(apply_id, "waiting_for_cutover")
-    stack.command("stop-cron")
-    stack.until(lambda: not stack.drivers(), "parked")
+    nobody_drives(stack)
     stack.control("cutover", apply_id).expect(200)
     stack.fake.forget(apply_id)
     stack.command("restart-cron")
@@ -437,8 +443,7 @@ def test_revert_and_skip_revert_in_the_revert_window(stack, verb, state):
     stack.wait_state(apply_id, "revert_window")
     for refused in ("stop", "cancel", "cutover"):
         assert "revert phase" in stack.control(refused, apply_id).expect(409)["error"]
-    stack.command("stop-cron")
-    stack.until(lambda: not stack.drivers(), "parked")
+    nobody_drives(stack)
     stack.control(verb, apply_id).expect(200)
     stack.control(verb, apply_id).expect(202)
     assert "excludes" in stack.control(other, apply_id).expect(409)["error"]
