@@ -25,21 +25,40 @@ static const char gone[] =
 /* ---- what is left ----------------------------------------------------------------- */
 
 /* The target has these already, whatever else is the matter. */
+/* Without a group, what an engine gave belongs to one task in hand, the first open one.
+ */
+static bool ends_the_work(const struct drive *d, const struct replan *plan)
+{
+	for (size_t i = 0; i < d->n_tasks; i++)
+		if (task_open(&d->tasks[i]))
+			return plan->needed[i] == 0 && !drive_grouped(d);
+	return false;
+}
+
 static int finish_done(struct drive *d, const struct replan *plan, struct sb_err *err)
 {
 	struct projection p = { .forced = -1, .message = "The target has it already" };
+	bool forget = d->op.engine_state && ends_the_work(d, plan);
 	struct lease_tx tx;
 	enum state state;
+	int rc = 0;
 
 	if (lease_tx_begin(d->db, &d->lease, &tx, err) < 0)
 		return -1;
-	for (size_t i = 0; i < d->n_tasks; i++)
-		if (task_open(&d->tasks[i]) && plan->needed[i] == 0 &&
-		    task_move(&tx, &d->tasks[i], EVENT_FINISH, STATE_COMPLETED, NULL,
-			      err) < 0) {
-			lease_tx_rollback(&tx);
-			return -1;
-		}
+	for (size_t i = 0; rc == 0 && i < d->n_tasks; i++)
+		if (task_open(&d->tasks[i]) && plan->needed[i] == 0)
+			rc = task_move(&tx, &d->tasks[i], EVENT_FINISH, STATE_COMPLETED,
+				       NULL, err);
+	if (rc == 0 && forget)
+		rc = operation_save_engine_state(&tx, NULL, false, err);
+	if (rc < 0) {
+		lease_tx_rollback(&tx);
+		return -1;
+	}
+	if (forget) {
+		d->op.engine_state = NULL;
+		d->op.engine_accepted = false;
+	}
 	return settle_commit(d, &tx, &p, &state, err);
 }
 

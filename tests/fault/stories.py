@@ -485,6 +485,24 @@ class Resident(External):
         assert "extra" in changed[0]["Create Table"]
 
 
+class OneByOne(Resident):
+    """Two tables, each in an engine call of its own; what was stored for the first is not the
+    second's."""
+
+    name, programs = "one by one", (DRIVER,)
+
+    def prepare(self):
+        self.stack.sql(table("a"), None, "resident_staging")
+
+    def live(self):
+        self.begin()
+        self.wait_state("completed")
+
+    def check(self):
+        super().check()
+        assert self.stack.sql("SHOW CREATE TABLE b", None, "resident_staging")
+
+
 class ExternalStop(External):
     """Stopped there, and started again."""
 
@@ -530,7 +548,7 @@ class Reverted(External):
         assert "extra" not in undone[0]["Create Table"]
 
 
-ALL = (Apply, StopAndStart, Cancel, HandBack, Orphan, ShortLease, StartConflict, Retry, GiveUp, Tidying,
-       KeptDrops, Reservations, Convergence, Rollout, Parallel, Barrier, HaltedRollout,
-       PausedRollout, HaltedAtTheGate, External, Resident, ExternalStop, Deploy,
+ALL = (Apply, StopAndStart, Cancel, HandBack, Orphan, ShortLease, StartConflict, Retry, GiveUp,
+       Tidying, KeptDrops, Reservations, Convergence, Rollout, Parallel, Barrier, HaltedRollout,
+       PausedRollout, HaltedAtTheGate, External, Resident, OneByOne, ExternalStop, Deploy,
        Reverted)
