@@ -103,7 +103,7 @@ enum step drive_begin(struct drive *d); /* nothing started: what is next? */
 /* The engine does not know the work any more: that is a failure, never completion. */
 enum step drive_work_gone(struct drive *d);
 /* Tell an engine that waits with the deployment to go on. */
-enum step drive_deploy(struct drive *d);
+int drive_deploy(struct drive *d, struct sb_err *err) MUST_CHECK;
 /* Halt the engine, or what a dead driver left running, and write what was finished; with
  * `cancel`, remove what the engine made. 0, or -1 when the target may still be at work.
  */

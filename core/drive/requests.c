@@ -284,14 +284,18 @@ static enum step obey_revert(struct drive *d, const struct control_request *r)
  * with the deployment is told to go on. */
 static enum step obey_start(struct drive *d, const struct control_request *r)
 {
-	enum step step = STEP_CONTINUE;
+	struct sb_err err;
 
 	if (drive_external(d) && !d->working)
 		return STEP_CONTINUE;
-	if (d->op.state == STATE_WAITING_FOR_DEPLOY)
-		step = drive_deploy(d);
 	/* model: SERVE_START */
-	return step == STEP_CONTINUE ? answer(d, r, NULL) : step;
+	if (d->op.state != STATE_WAITING_FOR_DEPLOY)
+		return answer(d, r, NULL);
+	if (drive_deploy(d, &err) == 0)
+		return answer(d, r, NULL);
+	if (err_class(err.code) == ERR_UNCERTAIN || err_class(err.code) == ERR_LEASE)
+		return drive_step_of(d, &err, "starting the deployment");
+	return answer(d, r, err.msg); /* and it keeps waiting */
 }
 
 /* Requests that change how the work goes on, not whether. */

@@ -295,18 +295,17 @@ static enum step start_chosen(struct drive *d)
 	return STEP_CONTINUE;
 }
 
-enum step drive_deploy(struct drive *d)
+int drive_deploy(struct drive *d, struct sb_err *err)
 {
 	const char *engine_state = NULL;
-	struct sb_err why;
 
 	d->work.resume_state = mem_strdup(d->run_ctx, d->op.engine_state);
-	if (drive_bounded(d, ENGINE_EFFECT_START, &why) < 0)
-		return drive_step_of(d, &why, "starting the deployment");
-	if (d->engine->ops.start(d->run_ctx, d->run, &d->work, &engine_state, &why) < 0)
-		return refused(d, &why);
+	if (drive_bounded(d, ENGINE_EFFECT_START, err) < 0 ||
+	    d->engine->ops.start(d->run_ctx, d->run, &d->work, &engine_state, err) < 0)
+		return -1;
 	FAULT("drive.deploy.after");
-	return store_acceptance(d, engine_state);
+	drive_look_soon(d);
+	return 0;
 }
 
 /* ---- taking up again -------------------------------------------------------------- */

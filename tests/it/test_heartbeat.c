@@ -138,6 +138,34 @@ static void an_engine_that_comes_too_late_is_fenced(void **unused)
 	heartbeat_stop(h);
 }
 
+/* A verdict belongs to the run that was guarded under its claim: not to the run of a
+ * newer claim, not to one that was closed before it. */
+static void a_fence_hits_its_own_run_only(void **unused)
+{
+	struct engine_run newer = { 0 }, closed = { 0 };
+	struct heartbeat *old = start(&store.config.storage, "5,5,60000"), *new;
+	struct lease claim = lease;
+
+	(void)unused;
+	heartbeat_guard(old, &engine, &closed);
+	heartbeat_guard(old, &engine, NULL); /* closed */
+	heartbeat_guard(old, &engine, &run);
+	store_rotate(&made);
+	claim.token++;
+	new = heartbeat_start(&store.config.storage, &claim, clock_ms());
+	heartbeat_guard(new, &engine, &newer);
+	wait_verdict(old, HEARTBEAT_LOST);
+	wait_for_beats(3); /* the newer claim's */
+	assert_int_equal(run.fenced, 1);
+	assert_int_equal(closed.fenced, 0);
+	assert_int_equal(newer.fenced, 0);
+	assert_int_equal(heartbeat_check(new), HEARTBEAT_OK);
+	heartbeat_stop(old);
+	assert_int_equal(heartbeat_check(new), HEARTBEAT_OK);
+	assert_int_equal(newer.fenced, 0);
+	heartbeat_stop(new);
+}
+
 /* OW-4: errors prove nothing; only silence for too long ends in fencing, not in "lost".
  */
 static void an_unreachable_storage_fences(void **unused)
@@ -230,6 +258,7 @@ int main(void)
 		cmocka_unit_test_setup(beats_move_the_claim_ahead, setup),
 		cmocka_unit_test_setup(a_newer_token_is_a_lost_lease, setup),
 		cmocka_unit_test_setup(an_engine_that_comes_too_late_is_fenced, setup),
+		cmocka_unit_test_setup(a_fence_hits_its_own_run_only, setup),
 		cmocka_unit_test_setup(an_unreachable_storage_fences, setup),
 		cmocka_unit_test_setup(a_hanging_storage_fences_in_time, setup),
 		cmocka_unit_test_setup(a_few_failures_do_no_harm, setup),

@@ -493,11 +493,12 @@ def _with_parked(fresh_stack, n, conf=""):
     databases = "".join(
         f'db{i} = {{ type = "fake"; environments = {{ staging = {{ socket = "@DB_SOCKET@";'
         f' user = "sb_target"; password = "@TARGET_PASSWORD@"; schemas = {{ db{i} ='
-        f' "_schemabot_park{i}"; }}; }}; }}; }};' for i in range(n))
+        f' "parked{i}"; }}; }}; }}; }};' for i in range(n))
     stack = fresh_stack(conf=f"{conf} databases = {{ {databases} }};")
     stack.fake.script(HOLD)
     for i in range(n):
-        stack.sql(f"CREATE DATABASE _schemabot_park{i}")
+        stack.sql(f"CREATE DATABASE parked{i}")
+        stack.sql(f"GRANT ALL ON parked{i}.* TO 'sb_target'@'%'")
         stack.apply(stack.plan([USERS], database=f"db{i}", type="fake"))
     return stack
 
@@ -575,6 +576,20 @@ def test_claim_resume_and_reattach_in_each_state(stack, phase):
     stack.fake.release(phase)
     completed_once(stack, apply_id)
     assert len(stack.fake.calls("start")) == 1
+
+
+def test_a_deferred_deployment_waits_for_its_start(stack):
+    apply_id = begin(stack, {"call": "start", "phases": ["waiting_for_deploy", "running",
+                                                         "completed"], "nth": 1},
+                     {"call": "start", "from": 2, "until": 2, "error": "http:409"})
+    stack.wait_state(apply_id, "waiting_for_deploy")
+    stack.kill(stack.drivers())
+    stack.control("start", apply_id).expect(200)
+    stack.until(lambda: stack.storage("SELECT 1 FROM apply_control_requests WHERE status ="
+                                      " 'failed' AND error_message LIKE '%%409%%'"), "it fails")
+    assert stack.progress(apply_id)["state"] == "waiting_for_deploy"
+    stack.control("start", apply_id).expect(200)
+    completed_once(stack, apply_id)
 
 
 def test_a_cutover_is_asked_for_and_made(stack):
