@@ -600,3 +600,27 @@ def test_a_lease_lost_during_a_call_discards_its_result(stack, call):
                             " ORDER BY id DESC LIMIT 1")[0]["t"]
     assert written > owner
     invariants.check_rest(stack)
+
+
+# ---- several deployments ------------------------------------------------------------------------
+
+def test_a_request_ends_when_the_last_deployment_that_it_concerns_has_obeyed(stack):
+    """Volume and cutover of three deployments at once, one of them slow to answer."""
+    stack.fake.script(RUNNING, {"call": "set_volume", "deployment": "us", "wait": "slow"})
+    plan = stack.plan([USERS], "parallel_halt", database="fakerollout")
+    apply_id = stack.apply(plan, defer_cutover=True)
+    stack.until(lambda: {c["deployment"] for c in stack.fake.calls("poll")}
+                == {"eu", "us", "ap"}, "all are polled")
+    stack.control("volume", apply_id, "parallel_halt", volume=5).expect(200)
+    stack.until(lambda: {c["deployment"] for c in stack.fake.calls("set_volume")}
+                == {"eu", "ap"} and stack.fake.arrived("slow"), "two have obeyed")
+    assert requests(stack) == [("volume", "pending")]
+    stack.fake.release("slow")
+    assert ended(stack) == [("volume", "completed")]
+    stack.fake.release("running")
+    stack.wait_state(apply_id, "waiting_for_cutover")
+    stack.control("cutover", apply_id, "parallel_halt").expect(200)
+    stack.wait_state(apply_id, "completed")
+    assert ended(stack)[1] == ("cutover", "completed")
+    assert sorted(c["deployment"] for c in stack.fake.calls("cutover")) == ["ap", "eu", "us"]
+    invariants.check_rest(stack)
