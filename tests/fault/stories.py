@@ -376,6 +376,10 @@ class Barrier(Rollout):
 
     name, programs, database, environment = "barrier", (DRIVER,), "fakerollout", "barrier_halt"
 
+    def live(self):
+        self.begin()
+        self.wait_state("completed", hurry=True)
+
 
 class HaltedRollout(Rollout):
     """The second deployment cannot be changed: the third is not begun."""
@@ -517,6 +521,36 @@ class ExternalStop(External):
         self.wait_state("completed", hurry=True)
 
 
+class Herd(External):
+    """Many parked operations are due at once: a driver claims the rest of them together."""
+
+    name, programs = "herd", (DRIVER,)
+    places = [("fakeshop", "staging"), ("fakeshop", "production"),
+              ("fakerollout", "parallel_halt")]
+
+    def prepare(self):
+        for schema in ("fakeshop_staging", "fakeshop_production",
+                       *(f"fakerollout_{d}" for d in DEPLOYMENTS)):
+            self.stack.sql(table("a"), None, schema)
+        self.stack.fake.script({"call": "poll", "hold": "running"})
+
+    def live(self):
+        applies = [self.client.apply(self.client.plan([table("a", "extra")], database=database,
+                                                      environment=environment))
+                   for database, environment in self.places]
+        self.wait(lambda: len(self.rows(
+            "SELECT id FROM apply_operations WHERE state = 'running' AND lease_owner IS NULL"
+            " AND claim_after > NOW(6)")) >= 3, "most are parked")
+        self.change("UPDATE apply_operations SET claim_after = NOW(6) + INTERVAL 60 SECOND"
+                    " WHERE lease_owner IS NULL AND claim_after IS NOT NULL")
+        self.stack.fake.release("running")
+        for apply_id in applies:
+            self.wait_state("completed", apply_id, hurry=True)
+
+    def check(self):
+        assert len(self.stack.fake.created()) == 5
+
+
 class Deploy(External):
     """It waits for its deployment to be started."""
 
@@ -550,5 +584,5 @@ class Reverted(External):
 
 ALL = (Apply, StopAndStart, Cancel, HandBack, Orphan, ShortLease, StartConflict, Retry, GiveUp,
        Tidying, KeptDrops, Reservations, Convergence, Rollout, Parallel, Barrier, HaltedRollout,
-       PausedRollout, HaltedAtTheGate, External, Resident, OneByOne, ExternalStop, Deploy,
-       Reverted)
+       PausedRollout, HaltedAtTheGate, External, Resident, OneByOne, ExternalStop, Herd,
+       Deploy, Reverted)
