@@ -524,7 +524,7 @@ class ExternalStop(External):
 class Herd(External):
     """Many parked operations are due at once: a driver claims the rest of them together."""
 
-    name, programs = "herd", (DRIVER,)
+    name, programs, only = "herd", (DRIVER,), ("operation.claim.parked", "drive.parked")
     places = [("fakeshop", "staging"), ("fakeshop", "production"),
               ("fakerollout", "parallel_halt")]
 

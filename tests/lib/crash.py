@@ -129,6 +129,7 @@ class Story:
     to the story itself."""
 
     name, programs, rules = "", (), ()
+    only = ()  # the points that it is for, where the others have enough stories
     audits_targets = True  # False when it makes rows that tell nothing of a target
     apply_id, calm = None, True  # calm: told without a fault
 
@@ -258,7 +259,8 @@ class Loop:
         `choose(point)`: the action there, or None."""
         passages = {Fault(program, point, choose(point), n): paths
                     for (program, point, n), paths in self.trace().items()
-                    if program in self.story.programs and choose(point)}
+                    if program in self.story.programs and choose(point)
+                    and (not self.story.only or point in self.story.only)}
         if os.environ.get("SB_FAULT_TRACE"):
             return
         last = {}
