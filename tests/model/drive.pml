@@ -59,6 +59,7 @@ typedef operation {
 	bit window;  /* a lease was given and has neither ended nor run out */
 	bit applied; /* the target has the change */
 	bit unsure;  /* given up without a look at the target, and the message says so */
+	bit outdated; /* the start was there before a stop that has taken effect */
 	bit late;    /* stop or cancel was acknowledged after the driver's last look */
 	byte tries;  /* engine calls since an orderly end or progress */
 };
@@ -247,6 +248,7 @@ inline leave()
 /* How pending requests end when an operation comes to rest in NEW, and who stays is heard. */
 inline end_requests(NEW)
 {
+	O.outdated = (NEW == STOPPED && O.stop && O.start);
 #ifdef NO_STOP_ENDS_START
 	O.start = (NEW == STOPPED && O.start);
 #else
@@ -255,6 +257,7 @@ inline end_requests(NEW)
 	O.cancel = (NEW == STOPPED && O.cancel);
 	O.stop = 0;
 	O.cutover = 0;
+	O.outdated = (O.outdated && O.start);
 	if :: !O.stop && !O.cancel -> O.late = 0 :: else fi
 #ifndef NO_WAKE_AFTER_STOP
 	;
@@ -366,10 +369,11 @@ inline obey()
 	fi
 }
 
-/* No driver that could act has the engine at work on operation p. */
+/* A driver that could act has the engine at work on operation p; a fenced one has ended it. */
 #define AT_WORK(x, p) \
 	(x != d && drv[x].pc > CLAIMING && drv[x].op == p && drv[x].engine == WORK && \
-	 !drv[x].fenced && !drv[x].over)
+	 !drv[x].over && \
+	 (!drv[x].fenced || (tgt[p].lock == x + 1 && tgt[p].stmt == RUNNING)))
 
 proctype drive(byte d)
 {
@@ -487,6 +491,7 @@ proctype drive(byte d)
 	:: atomic { IN_TX(TX_RESTART) ->
 		T(RESTART);
 		commit();
+		assert(!O.outdated); /* nothing starts by itself after a stop */
 		if
 		:: OTHER_ACTIVE -> D.pc = TX_NOSTART
 		:: else -> set_task(PEND); set_state(RUN); D.prepared = 1; then(STEP)
