@@ -113,8 +113,14 @@ static int load_context(struct drive *d, char **reason, struct sb_err *err)
 	const struct operation *op = &d->op;
 
 	*reason = NULL;
-	if (drive_reload(d, err) < 0)
+	if (d->claim->loaded && d->claim->n_tasks > 0 && !d->loaded) {
+		d->loaded = mem_ctx(d->ctx, "loaded");
+		d->op = *d->claim->loaded;
+		d->tasks = d->claim->tasks;
+		d->n_tasks = d->claim->n_tasks;
+	} else if (drive_reload(d, err) < 0) {
 		return -1;
+	}
 	d->database = mem_strdup(d->ctx, op->database);
 	d->environment = mem_strdup(d->ctx, op->environment);
 	d->volume = op->volume;
@@ -328,8 +334,9 @@ enum drive_result drive_operation(TALLOC_CTX *ctx, const struct config *config,
 	struct drive d = { .ctx = mem_ctx(ctx, "drive"),
 			   .config = config,
 			   .db = *db,
-			   .lease = claim->lease };
-	bool prepared = false;
+			   .lease = claim->lease,
+			   .claim = claim };
+	bool prepared = false, looked;
 	enum step step;
 
 	log_context("apply_id", d.lease.apply_id);
@@ -354,12 +361,13 @@ enum drive_result drive_operation(TALLOC_CTX *ctx, const struct config *config,
 	heartbeat_stop(d.heartbeat);
 	log_info("drive.left", "state %s", state_name(d.op.state));
 	log_context_clear();
+	looked = d.looked;
 	talloc_free(d.ctx);
 	switch (step) {
 	case STEP_SETTLED:
 		return DRIVE_SETTLED;
 	case STEP_PARK:
-		return DRIVE_PARKED;
+		return looked ? DRIVE_LOOKED : DRIVE_PARKED;
 	case STEP_LOST:
 		return DRIVE_LOST;
 	case STEP_HANDED_BACK:

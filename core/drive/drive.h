@@ -15,6 +15,8 @@
 #include "core/store/operation.h"
 
 enum drive_result {
+	DRIVE_LOOKED,	 /* as PARKED, but the claim is not given back yet: the caller
+			  * parks all that it claimed together */
 	DRIVE_PARKED,	 /* the engine works without us; the claim is given back for a
 			  * while */
 	DRIVE_SETTLED,	 /* the row says what comes next; the claim is given back */

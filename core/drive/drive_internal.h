@@ -28,6 +28,7 @@ struct drive {
 	const struct config *config;
 	struct db *db;
 	struct lease lease;
+	const struct claim *claim;
 	struct heartbeat *heartbeat;
 
 	/* As loaded; replaced by drive_reload(). */
@@ -61,6 +62,7 @@ struct drive {
 	int looks_left; /* at an external engine, before the operation is parked */
 	bool park_now;	/* the next settle_commit() gives the claim back ... */
 	bool parked;	/* ... and has done so */
+	bool looked;	/* nothing has changed; the caller parks it */
 	bool absent;	/* the engine has nothing of what was about to be started */
 	bool seen;    /* the engine has said how far it is since it was opened: an effect
 		       * whose answer was lost is looked at before it is asked for again */

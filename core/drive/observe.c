@@ -307,6 +307,10 @@ static enum step park(struct drive *d)
 {
 	struct sb_err err;
 
+	if (d->claim->loaded && d->op.poll_errors == d->claim->loaded->poll_errors) {
+		d->looked = true;
+		return STEP_PARK;
+	}
 	FAULT("drive.park.before");
 	if (operation_park(d->db, &d->lease, PARK_SECONDS, d->op.poll_errors, &err) < 0)
 		return drive_step_of(d, &err, "parking");

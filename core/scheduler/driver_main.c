@@ -63,10 +63,20 @@ struct driver {
 	int64_t parked_ms; /* when the last operation was parked */
 };
 
-/* Drive one claim: -1 = go on with others, else the exit code. */
-static int drive_one(struct driver *d, const struct claim *claim)
+/* Claims that were made together: those that were looked at and have not changed. */
+struct looked {
+	struct lease leases[CLAIM_PARKED];
+	size_t n;
+};
+
+/* Drive one claim: -1 = go on with others, else the exit code. looked: for a claim that
+ * was made with others. */
+static int drive_one(struct driver *d, const struct claim *claim, struct looked *looked)
 {
 	switch (drive_operation(d->ctx, d->config, &d->db, claim)) {
+	case DRIVE_LOOKED:
+		looked->leases[looked->n++] = claim->lease;
+		return -1;
 	case DRIVE_PARKED:
 		d->parked_ms = clock_ms();
 		return -1;
@@ -88,30 +98,53 @@ static void clear_slot(const struct driver *d)
 		slot_clear(d->slot->fd);
 }
 
-/*
- * Where one parked operation was due, others are: take a handful with one claim. When one
- * of them keeps us, or we have to end, the rest goes back untouched and is due at once.
- */
-static int drive_parked(struct driver *d)
+static int drive_batch(struct driver *d, const struct claim *claims, size_t n,
+		       struct looked *looked)
 {
-	struct claim claims[CLAIM_PARKED];
 	struct sb_err err;
 	int rc = -1;
-	size_t n;
 
-	if (operation_claim_parked(d->db, d->slot->owner, note_claims, d->slot, claims,
-				   &n, &err) < 0)
-		/* model: CLAIM_FAILED */
-		return program_fail("driver.claim", &err);
 	for (size_t i = 0; i < n; i++) {
 		bool late = clock_ms() - claims[i].made_ms > BATCH_MS;
 
-		if (rc < 0 && !late && proc_stop_requested() == 0)
-			rc = drive_one(d, &claims[i]);
-		else if (operation_park(d->db, &claims[i].lease, 0, -1, &err) < 0)
-			log_err(LOG_WARN, "driver.give_back", &err, "%s",
-				claims[i].lease.apply_id);
+		if (rc >= 0 || late || proc_stop_requested() > 0) {
+			if (operation_park(d->db, &claims[i].lease, 0, -1, &err) < 0)
+				log_err(LOG_WARN, "driver.give_back", &err, "%s",
+					claims[i].lease.apply_id);
+			continue;
+		}
+		rc = drive_one(d, &claims[i], looked);
 	}
+	return rc;
+}
+
+/*
+ * Where one parked operation was due, others are: take a handful with one claim, and park
+ * together what has not changed. When one of them keeps us, or we have to end, the rest
+ * goes back untouched and is due at once.
+ */
+static int drive_parked(struct driver *d)
+{
+	TALLOC_CTX *tmp = mem_ctx(d->ctx, "parked");
+	struct claim claims[CLAIM_PARKED];
+	struct looked looked = { .n = 0 };
+	struct sb_err err;
+	int rc;
+	size_t n;
+
+	if (operation_claim_parked(tmp, d->db, d->slot->owner, note_claims, d->slot,
+				   claims, &n, &err) < 0) {
+		/* model: CLAIM_FAILED */
+		talloc_free(tmp);
+		return program_fail("driver.claim", &err);
+	}
+	rc = drive_batch(d, claims, n, &looked);
+	/* Where that fails the claims expire, or are handed back when we end. */
+	if (operation_park_all(d->db, looked.leases, looked.n, PARK_SECONDS, &err) < 0)
+		rc = program_fail("driver.park", &err);
+	if (looked.n > 0)
+		d->parked_ms = clock_ms();
+	talloc_free(tmp);
 	if (rc < 0)
 		clear_slot(d);
 	return rc;
@@ -132,7 +165,7 @@ static int drive_all(struct driver *d)
 			continue;
 		if (rc == 0)
 			return 0;
-		rc = drive_one(d, &claim);
+		rc = drive_one(d, &claim, NULL);
 		if (rc >= 0)
 			return rc;
 		clear_slot(d);

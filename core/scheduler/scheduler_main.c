@@ -20,6 +20,7 @@
 #include "core/store/storage.h"
 
 #define POLL_MS	     1000
+#define TICK_MS	     20 /* between two looks, unless somebody wakes us */
 #define LOCK_POLL_MS 50
 
 struct scheduler {
@@ -29,6 +30,7 @@ struct scheduler {
 	char *driver;  /* path of schemabot-driver */
 	int wake_fd;
 	int64_t until_ms;
+	int64_t wait_ms; /* until the next look at the queue */
 };
 
 static bool over(const struct scheduler *s)
@@ -79,19 +81,32 @@ static int start_driver(struct scheduler *s, int fd, int slot, struct sb_err *er
 	return rc;
 }
 
-/* Look at every slot: hand back what died, start drivers for what is due. */
+/* How long to sleep when the queue's next row is due in `next_ms` (-1: there is none). */
+static int64_t until_next(int64_t next_ms)
+{
+	if (next_ms < 0 || next_ms >= POLL_MS)
+		return POLL_MS;
+	return next_ms < TICK_MS ? TICK_MS : next_ms + 1;
+}
+
+/*
+ * Look at every slot: hand back what died, start drivers for what is due. With every slot
+ * taken the queue is not asked: a driver that ends its operation asks it by itself.
+ */
 static int tend_slots(struct scheduler *s, struct sb_err *err)
 {
 	int *fds = mem_array(s->ctx, int, (size_t)s->config->drivers);
+	bool any_free = false;
 	int rc = 0;
-	int64_t due = 0, next;
+	int64_t due = 0, next = -1;
 
 	for (int i = 0; i < s->config->drivers; i++) {
 		if (slot_take(s->config->run_dir, i, &fds[i], err) < 0 ||
 		    (fds[i] >= 0 && reclaim(s, fds[i], i, err) < 0))
 			rc = -1;
+		any_free |= fds[i] >= 0;
 	}
-	if (rc == 0)
+	if (rc == 0 && any_free)
 		rc = operation_due(s->db, &due, &next, err);
 	for (int i = 0; i < s->config->drivers; i++) {
 		if (fds[i] < 0)
@@ -101,24 +116,15 @@ static int tend_slots(struct scheduler *s, struct sb_err *err)
 		close(fds[i]); /* a started driver keeps the lock through its own copy */
 	}
 	talloc_free(fds);
+	s->wait_ms = until_next(next);
 	return rc;
-}
-
-static int64_t time_to_wait(struct scheduler *s)
-{
-	int64_t due, next, wait = POLL_MS, left = s->until_ms - clock_ms();
-	struct sb_err err;
-
-	if (s->db && operation_due(s->db, &due, &next, &err) == 0 && next >= 0 &&
-	    next < wait)
-		wait = next + 1;
-	return wait < left ? wait : left;
 }
 
 static void tick(struct scheduler *s)
 {
 	struct sb_err err;
 
+	s->wait_ms = POLL_MS;
 	if (s->db && db_is_lost(s->db)) {
 		talloc_free(s->db);
 		s->db = NULL;
@@ -136,6 +142,7 @@ static int run(struct scheduler *s)
 	char *lock_path = mem_printf(s->ctx, "%s/scheduler.lock", s->config->run_dir);
 	char *wake_path = mem_printf(s->ctx, "%s/scheduler.sock", s->config->run_dir);
 	struct sb_err err;
+	int64_t left;
 	int lock_fd, rc;
 
 	if (proc_mkdir(s->config->run_dir, &err) < 0)
@@ -150,7 +157,8 @@ static int run(struct scheduler *s)
 	log_info("scheduler.begin", "up to %d drivers", s->config->drivers);
 	while (!over(s)) {
 		tick(s);
-		if (proc_wait(s->wake_fd, time_to_wait(s)))
+		left = over(s) ? 0 : s->until_ms - clock_ms();
+		if (proc_wait(s->wake_fd, s->wait_ms < left ? s->wait_ms : left))
 			proc_wake_drain(s->wake_fd);
 	}
 	log_info("scheduler.end", "leaving to the successor");

@@ -10,6 +10,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/fault.h"
+#include "core/store/operation_internal.h"
 
 #define OPERATION_STATEMENTS(S)                                                          \
 	S(OP_SELECT_DUE,                                                                 \
@@ -22,26 +23,16 @@
 	S(OP_TAKE, "UPDATE apply_operations SET lease_token = lease_token + 1,"          \
 		   " lease_owner = ?, lease_acquired_at = NOW(6), attempt = ?,"          \
 		   " deaths = ?, claim_after = NOW(6) + INTERVAL ? SECOND WHERE id = ?") \
-	S(OP_DUE, "SELECT COUNT(*) FROM apply_operations WHERE claim_after <= NOW(6)")   \
-	S(OP_NEXT, "SELECT CASE WHEN MIN(claim_after) IS NULL THEN -1 ELSE"              \
-		   " GREATEST(0, TIMESTAMPDIFF(MICROSECOND, NOW(6), MIN(claim_after))"   \
-		   " DIV 1000) END FROM apply_operations WHERE claim_after > NOW(6)")    \
+	S(OP_DUE,                                                                        \
+	  "SELECT d.n, CASE WHEN l.at IS NULL THEN -1 ELSE GREATEST(0,"                  \
+	  " TIMESTAMPDIFF(MICROSECOND, NOW(6), l.at) DIV 1000) END FROM"                 \
+	  " (SELECT COUNT(*) AS n FROM apply_operations WHERE claim_after <= NOW(6)) d," \
+	  " (SELECT MIN(claim_after) AS at FROM apply_operations"                        \
+	  " WHERE claim_after > NOW(6)) l")                                              \
 	S(OP_RECLAIM, "UPDATE apply_operations SET claim_after = NOW(6)"                 \
 		      " WHERE id = ? AND lease_token = ? AND lease_owner = ?"            \
 		      " AND claim_after > NOW(6)")                                       \
-	S(OP_LOAD,                                                                       \
-	  "SELECT o.id, o.apply_row, a.apply_id, o.deployment, o.target, o.state,"       \
-	  " o.error_code, o.error_message, o.attempt, o.deaths,"                         \
-	  " o.engine_state, o.engine_accepted, o.poll_errors, o.cutover_policy,"         \
-	  " o.on_failure, o.served_request,"                                             \
-	  " o.lease_token, o.lease_owner, o.claim_after,"                                \
-	  " o.started_at, o.completed_at, a.database_name, a.environment,"               \
-	  " a.engine,"                                                                   \
-	  " a.options, a.volume, (SELECT COUNT(*) FROM apply_control_requests r"         \
-	  " WHERE r.apply_row = o.apply_row AND r.status = 'pending')"                   \
-	  " FROM apply_operations o"                                                     \
-	  " JOIN applies a ON a.id = o.apply_row"                                        \
-	  " WHERE o.id = ? AND o.lease_token = ?")                                       \
+	S(OP_LOAD, SELECT_OPERATIONS " WHERE o.id = ? AND o.lease_token = ?")            \
 	S(OP_HAND_BACK, "UPDATE apply_operations SET lease_owner = NULL, claim_after ="  \
 			" CASE WHEN state IN ('stopped','completed','failed',"           \
 			"'cancelled','reverted') THEN NULL"                              \
@@ -91,10 +82,11 @@ struct parent {
 static const struct db_col parent_columns[] = { COL(STR, struct parent, apply_id),
 						COL(INT, struct parent, n_operations) };
 
-struct number {
-	int64_t n;
+struct queue {
+	int64_t due, next_ms;
 };
-static const struct db_col number_column[] = { COL(I64, struct number, n) };
+static const struct db_col queue_columns[] = { COL(I64, struct queue, due),
+					       COL(I64, struct queue, next_ms) };
 
 /* What this claim costs: an attempt for a retry, or for a death beyond the
  * free; a claim never costs two. */
@@ -167,15 +159,15 @@ int operation_claim(struct db *db, const char *owner, claim_note note, void *arg
 
 int operation_due(struct db *db, int64_t *n, int64_t *next_ms, struct sb_err *err)
 {
-	struct number due = { 0 }, next = { -1 };
+	struct queue queue;
 
 	*n = 0;
 	*next_ms = -1;
-	if (db_one(db, db, OP_DUE, NO_BIND, number_column, 1, &due, err) < 0 ||
-	    db_one(db, db, OP_NEXT, NO_BIND, number_column, 1, &next, err) < 0)
+	if (db_one(db, db, OP_DUE, NO_BIND, queue_columns, ARRAY_SIZE(queue_columns),
+		   &queue, err) != 1)
 		return -1;
-	*n = due.n;
-	*next_ms = next.n;
+	*n = queue.due;
+	*next_ms = queue.next_ms;
 	return 0;
 }
 
@@ -188,7 +180,7 @@ int operation_reclaim(struct db *db, uint64_t operation, uint64_t token,
 	return n < 0 ? -1 : n > 0;
 }
 
-static const struct db_col operation_columns[] = {
+const struct db_col operation_columns[OPERATION_COLUMNS] = {
 	COL(U64, struct operation, id),
 	COL(U64, struct operation, apply_row),
 	COL(STR, struct operation, apply_id),
@@ -226,7 +218,7 @@ int operation_load(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
 	if (FAULT_ERR("operation.load", err) < 0)
 		return -1;
 	rc = db_one(ctx, db, OP_LOAD, BIND(lease->operation, lease->token),
-		    operation_columns, ARRAY_SIZE(operation_columns), out, err);
+		    operation_columns, OPERATION_COLUMNS, out, err);
 
 	if (rc == 0)
 		return sb_err(err, SB_ELEASE, "%s is owned by somebody else now.",

@@ -18,6 +18,11 @@ struct claim {
 	bool predecessor_died; /* the last owner did not hand the claim back */
 	bool parked;	       /* an engine has its work, and goes on without us */
 	int64_t made_ms; /* clock_ms() from before it was made: its window began later */
+	/* Of claims made together, as read in the claim's transaction; NULL = not read.
+	 */
+	struct operation *loaded;
+	struct task *tasks;
+	size_t n_tasks;
 };
 
 /* Called with the claims before they are committed, so that the caller can write down
@@ -34,12 +39,18 @@ typedef int (*claim_note)(void *arg, const struct claim *claims, size_t n,
 int operation_claim(struct db *db, const char *owner, claim_note note, void *arg,
 		    struct claim *out, struct sb_err *err) MUST_CHECK;
 
-/* Claim up to eight operations that are parked and due, 0 is an answer. For a driver that
- * has just met one of them; operation_claim() sees to it that no other waits for long. */
+/* Claim up to eight operations that are parked and due, and read them; 0 is an answer.
+ * What was read belongs to ctx. For a driver that has just met one of them;
+ * operation_claim() sees to it that no other waits for long. */
 #define CLAIM_PARKED 8
-int operation_claim_parked(struct db *db, const char *owner, claim_note note, void *arg,
-			   struct claim out[CLAIM_PARKED], size_t *n,
-			   struct sb_err *err) MUST_CHECK;
+int operation_claim_parked(TALLOC_CTX *ctx, struct db *db, const char *owner,
+			   claim_note note, void *arg, struct claim out[CLAIM_PARKED],
+			   size_t *n, struct sb_err *err) MUST_CHECK;
+
+/* Park what was claimed so and has not changed, as operation_park() does for one.
+ * SB_ELEASE when some of them are not ours any more: the others are parked. */
+int operation_park_all(struct db *db, const struct lease *leases, size_t n, int seconds,
+		       struct sb_err *err) MUST_CHECK;
 
 /* How many are due now, and the milliseconds until the next one is (-1: none at all). */
 int operation_due(struct db *db, int64_t *n, int64_t *next_ms,

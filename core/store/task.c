@@ -7,14 +7,17 @@
 
 #include "core/base/fault.h"
 
+#define SELECT_TASKS                                                          \
+	"SELECT id, operation_row, task_id, seq, namespace, table_name, ddl," \
+	" ddl_action, execution_mode, mode_reason, algorithm, state,"         \
+	" error_message, attempt, rows_copied, rows_total, percent,"          \
+	" eta_seconds, is_instant, throttled, throttle_reason, detail,"       \
+	" cutover_attempts, started_at, completed_at FROM tasks"
+
 #define TASK_STATEMENTS(S)                                                         \
-	S(TASK_ALL,                                                                \
-	  "SELECT id, operation_row, task_id, seq, namespace, table_name, ddl,"    \
-	  " ddl_action, execution_mode, mode_reason, algorithm, state,"            \
-	  " error_message, attempt, rows_copied, rows_total, percent,"             \
-	  " eta_seconds, is_instant, throttled, throttle_reason, detail,"          \
-	  " cutover_attempts, started_at, completed_at FROM tasks"                 \
-	  " WHERE operation_row = ? ORDER BY seq")                                 \
+	S(TASK_ALL, SELECT_TASKS " WHERE operation_row = ? ORDER BY seq")          \
+	S(TASK_EIGHT, SELECT_TASKS " WHERE operation_row IN (?,?,?,?,?,?,?,?)"     \
+				   " ORDER BY operation_row, seq")                 \
 	S(TASK_COUNT, "SELECT COUNT(*) FROM tasks WHERE operation_row = ?")        \
 	S(TASK_MOVE, "UPDATE tasks SET state = ?, error_message = ?,"              \
 		     " attempt = attempt + ?,"                                     \
@@ -84,6 +87,17 @@ int task_load_all(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
 	if (rc == 0 && FAULT_ERR("task.load.empty", NULL) < 0)
 		*n = 0;
 	return rc;
+}
+
+int task_load_eight(TALLOC_CTX *ctx, struct db *db, const uint64_t operations[8],
+		    struct task **out, size_t *n, struct sb_err *err)
+{
+	struct db_bind ids[8];
+
+	for (size_t i = 0; i < ARRAY_SIZE(ids); i++)
+		ids[i] = db_bind_uint(operations[i]);
+	return db_all(ctx, db, TASK_EIGHT, ids, ARRAY_SIZE(ids), task_columns,
+		      ARRAY_SIZE(task_columns), sizeof(**out), out, n, err);
 }
 
 int task_move(struct lease_tx *tx, struct task *t, enum state_event event, enum state to,

@@ -20,6 +20,10 @@ int task_count(struct db *db, const struct lease *lease, int64_t *n,
 int task_load_all(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
 		  struct task **out, size_t *n, struct sb_err *err) MUST_CHECK;
 
+/* The tasks of up to eight operations, by operation and seq; 0 = no operation. */
+int task_load_eight(TALLOC_CTX *ctx, struct db *db, const uint64_t operations[8],
+		    struct task **out, size_t *n, struct sb_err *err) MUST_CHECK;
+
 /*
  * Move a task by an event of state.def and say why in the log. t->state is changed on
  * success. error: NULL, or the reason that the task shows. SB_EINTERNAL for an edge that

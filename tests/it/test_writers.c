@@ -192,6 +192,11 @@ static int call_operation_park(struct scene *s, struct sb_err *err)
 	return operation_park(store.db, &s->lease, PARK_SECONDS, 1, err);
 }
 
+static int call_operation_park_all(struct scene *s, struct sb_err *err)
+{
+	return operation_park_all(store.db, &s->lease, 1, PARK_SECONDS, err);
+}
+
 static int call_operation_load(struct scene *s, struct sb_err *err)
 {
 	struct operation op;
@@ -204,6 +209,7 @@ static int call_operation_load(struct scene *s, struct sb_err *err)
 	X(lease_heartbeat)    \
 	X(lease_remaining_ms) \
 	X(operation_park)     \
+	X(operation_park_all) \
 	X(operation_load)
 
 static const struct checker {
