@@ -12,7 +12,7 @@
 #include "core/base/db_internal.h"
 #include "core/base/fault.h"
 
-#define MAX_BINDS 24
+#define MAX_BINDS 32
 #define MAX_COLS  64
 
 /* `bool` in Oracle's library, `my_bool` in MariaDB's. */
