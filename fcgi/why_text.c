@@ -131,7 +131,7 @@ static int64_t seconds(int64_t ms)
 	return (ms < 0 ? -ms : ms) / 1000;
 }
 
-char *why_sentence(TALLOC_CTX *ctx, const struct why_facts *f)
+static char *situation(TALLOC_CTX *ctx, const struct why_facts *f)
 {
 	const char *error = f->error && *f->error ? f->error : NULL;
 
@@ -294,4 +294,14 @@ char *why_request(TALLOC_CTX *ctx, enum control control, bool stop_pending,
 		break;
 	}
 	BUG("no such situation");
+}
+
+char *why_sentence(TALLOC_CTX *ctx, const struct why_facts *f)
+{
+	char *text = situation(ctx, f);
+
+	/* What is being driven has an error only when its last driver was in doubt. */
+	if (state_class(f->state) == CLASS_ACTIVE && f->error && *f->error)
+		return mem_printf(ctx, "%s %s", text, f->error);
+	return text;
 }

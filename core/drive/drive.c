@@ -32,6 +32,12 @@ enum step drive_step_of(struct drive *d, const struct sb_err *err, const char *d
 		return STEP_STORAGE;
 	}
 	log_err(LOG_ERROR, "drive.uncertain", err, "%s", doing);
+	return drive_doubt(d, err->msg);
+}
+
+enum step drive_doubt(struct drive *d, const char *why)
+{
+	d->doubt = mem_printf(d->ctx, "The outcome is not known yet: %s", why);
 	return STEP_UNCERTAIN;
 }
 
@@ -273,6 +279,7 @@ static enum step hand_back(struct drive *d)
 	}
 	if (lease_tx_commit(&tx, &err) < 0)
 		return drive_step_of(d, &err, "handing back");
+	drive_wake_scheduler(d);
 	return STEP_HANDED_BACK;
 }
 
@@ -320,7 +327,8 @@ static void leave_uncertain(struct drive *d)
 	if (heartbeat_check(d->heartbeat) != HEARTBEAT_OK || db_is_lost(d->db) ||
 	    lease_tx_begin(d->db, &d->lease, &tx, &err) < 0)
 		return;
-	if (operation_hand_back(&tx, UNCERTAIN_SECONDS, &err) < 0) {
+	if ((d->doubt && operation_note_doubt(&tx, d->doubt, &err) < 0) ||
+	    operation_hand_back(&tx, UNCERTAIN_SECONDS, &err) < 0) {
 		lease_tx_rollback(&tx);
 		return;
 	}

@@ -68,6 +68,7 @@ struct drive {
 		       * whose answer was lost is looked at before it is asked for again */
 	bool working; /* … and that it works at it */
 	bool quiet;   /* no request was pending when they were last read */
+	char *doubt;  /* why the outcome is not known; NULL = it is */
 };
 #define NO_TASK SIZE_MAX
 
@@ -75,6 +76,8 @@ struct drive {
  */
 /* What an error of a storage or engine call means for the loop; logs it. */
 enum step drive_step_of(struct drive *d, const struct sb_err *err, const char *doing);
+/* Leave, saying for what reason the outcome is not known. */
+enum step drive_doubt(struct drive *d, const char *why);
 int drive_reload(struct drive *d, struct sb_err *err) MUST_CHECK;
 bool task_open(const struct task *t); /* not settled */
 
@@ -158,6 +161,8 @@ int drive_replan(TALLOC_CTX *ctx, struct drive *d, struct replan *out,
 		 struct sb_err *err) MUST_CHECK;
 
 /* ---- settle.c: writing outcomes --------------------------------------------------- */
+/* Something has become due that this driver does not take itself. Best effort. */
+void drive_wake_scheduler(struct drive *d);
 /* Project, end requests when the operation comes to rest, commit. */
 int settle_commit(struct drive *d, struct lease_tx *tx, const struct projection *p,
 		  enum state *state, struct sb_err *err) MUST_CHECK;

@@ -372,7 +372,7 @@ static enum step failed(struct drive *d, struct task *t, const struct sb_err *re
 	log_err(LOG_WARN, "drive.failed", &why, "%s.%s failed", t->namespace, t->table);
 	drive_close_engine(d);
 	if (err_class(why.code) == ERR_UNCERTAIN)
-		return STEP_UNCERTAIN;
+		return drive_doubt(d, why.msg);
 	if (settle_task_failure(d, t, &why, ended, &err) < 0)
 		return drive_step_of(d, &err, "recording a failure");
 	return STEP_SETTLED;

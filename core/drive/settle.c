@@ -33,7 +33,7 @@ static bool held(const struct projected *now)
 }
 
 /* Somebody else has become due. Best effort: a scheduler looks every second. */
-static void wake_scheduler(struct drive *d)
+void drive_wake_scheduler(struct drive *d)
 {
 	char *path = mem_printf(d->ctx, "%s/scheduler.sock", d->config->run_dir);
 
@@ -70,7 +70,7 @@ int settle_commit(struct drive *d, struct lease_tx *tx, const struct projection 
 	d->given_back = now.given_back;
 	/* A driver that gives its own back looks for the next one by itself. */
 	if (now.freed && !now.given_back && d->config)
-		wake_scheduler(d);
+		drive_wake_scheduler(d);
 	return 0;
 }
 

@@ -196,14 +196,15 @@ static enum step store_acceptance(struct drive *d, const char *engine_state)
 		log_warn("drive.no_state",
 			 "the engine accepted the work and returned no state to find it "
 			 "by: left for the next driver");
-		return STEP_UNCERTAIN;
+		return drive_doubt(d, "the engine accepted the work, and returned no "
+				      "state to find it by");
 	}
 	if (!engine_state)
 		return STEP_CONTINUE;
 	if (save_accepted(d, engine_state, &err) < 0) {
 		log_err(LOG_WARN, "drive.not_saved", &err,
 			"the engine accepted the work, and that could not be stored");
-		return err.code == SB_ELEASE ? STEP_LOST : STEP_UNCERTAIN;
+		return err.code == SB_ELEASE ? STEP_LOST : drive_doubt(d, err.msg);
 	}
 	d->op.engine_state = mem_strdup(d->loaded, engine_state);
 	d->op.engine_accepted = true;
@@ -356,12 +357,13 @@ enum step drive_work_gone(struct drive *d)
 }
 
 /* Handed over, and nothing stored to find it by: to start it again could do it twice. */
-static enum step fail_closed(void)
+static enum step fail_closed(struct drive *d)
 {
-	log_error("drive.no_state",
-		  "tasks were handed to the engine, and its state is not in storage: "
-		  "nothing is started");
-	return STEP_UNCERTAIN;
+	static const char why[] = "tasks were handed to the engine, and its state is not "
+				  "in storage: nothing is started";
+
+	log_error("drive.no_state", "%s", why);
+	return drive_doubt(d, why);
 }
 
 /* Somebody else has the target: our dead predecessor's statement, as a rule. It will end.
@@ -382,7 +384,7 @@ enum step drive_begin(struct drive *d)
 
 	d->wait_ms = 0;
 	if (d->engine->needs_resume_state && !d->op.engine_state && drive_left_running(d))
-		return fail_closed();
+		return fail_closed(d);
 	if (!d->run && drive_open_engine(d, false, &err) < 0) {
 		if (err.code == SB_EBUSY)
 			return wait_for_target(d, &err);

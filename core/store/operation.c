@@ -37,6 +37,8 @@
 			" CASE WHEN state IN ('stopped','completed','failed',"           \
 			"'cancelled','reverted') THEN NULL"                              \
 			" ELSE NOW(6) + INTERVAL ? SECOND END WHERE id = ?")             \
+	S(OP_DOUBT, "UPDATE apply_operations SET error_code = 'outcome_unknown',"        \
+		    " error_message = ? WHERE id = ?")                                   \
 	S(OP_RENEW, "UPDATE apply_operations SET attempt = 0, deaths = 0 WHERE id = ?")  \
 	S(OP_SAVE_ENGINE, "UPDATE apply_operations SET engine_state = ?,"                \
 			  " engine_accepted = ? WHERE id = ?")                           \
@@ -50,7 +52,11 @@
 	  " r.created_at > lease_acquired_at) THEN NOW(6)"                               \
 	  " ELSE NOW(6) + INTERVAL ? SECOND END"                                         \
 	  " WHERE id = ? AND lease_token = ? AND claim_after IS NOT NULL")               \
-	S(OP_PROGRESS, "UPDATE apply_operations SET deaths = CASE WHEN progress_mark"    \
+	S(OP_PROGRESS, "UPDATE apply_operations SET error_message ="                     \
+		       " CASE error_code WHEN 'outcome_unknown' THEN NULL"               \
+		       " ELSE error_message END, error_code = CASE error_code"           \
+		       " WHEN 'outcome_unknown' THEN '' ELSE error_code END,"            \
+		       " deaths = CASE WHEN progress_mark"                               \
 		       " < ? THEN 0 ELSE deaths END, progress_mark ="                    \
 		       " GREATEST(progress_mark, ?) WHERE id = ?")
 
@@ -233,6 +239,13 @@ int operation_hand_back(struct lease_tx *tx, int delay_seconds, struct sb_err *e
 			    BIND(delay_seconds, tx->lease->operation), err);
 
 	FAULT("operation.hand_back");
+	return n < 0 ? -1 : 0;
+}
+
+int operation_note_doubt(struct lease_tx *tx, const char *reason, struct sb_err *err)
+{
+	int64_t n = db_exec(tx->db, OP_DOUBT, BIND(reason, tx->lease->operation), err);
+
 	return n < 0 ? -1 : 0;
 }
 

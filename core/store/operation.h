@@ -71,6 +71,10 @@ int operation_load(TALLOC_CTX *ctx, struct db *db, const struct lease *lease,
 int operation_hand_back(struct lease_tx *tx, int delay_seconds,
 			struct sb_err *err) MUST_CHECK;
 
+/* Its outcome is not known, for this reason: shown until its state changes. */
+int operation_note_doubt(struct lease_tx *tx, const char *reason,
+			 struct sb_err *err) MUST_CHECK;
+
 /* An operator has started it again: attempts and deaths are counted anew. */
 int operation_renew(struct lease_tx *tx, struct sb_err *err) MUST_CHECK;
 

@@ -305,20 +305,25 @@ def test_deaths_are_free_three_times_and_then_counted(stack, gate):
 
 def test_uncertainty_is_neither_death_nor_failure(stack):
     """DESIGN 8.5: an engine that does not say what became of a call is asked again and again;
-    nothing is recorded, and no attempt is spent, until it says."""
+    nothing but the doubt is recorded, and no attempt is spent, until it says."""
     stack.fake.script({"call": "start", "error": "SB_EAMBIGUOUS"})
     apply_id = begin(stack, [USERS], "resident")
     for _ in range(6):
         stack.until(lambda: operation(stack, apply_id)["lease_owner"] is None
                     and operation(stack, apply_id)["state"] == "running", "the driver has left")
         row = operation(stack, apply_id)
-        assert (row["deaths"], row["attempt"], row["error_code"]) == (0, 0, "")
+        assert (row["deaths"], row["attempt"], row["error_code"]) == (0, 0, "outcome_unknown")
+        shown = stack.progress(apply_id)["operations"][0]
+        assert "outcome is not known yet" in shown["error_message"]
+        why = stack.api.get(f"/api/why/{apply_id}").expect(200)
+        assert "outcome is not known yet" in str(why)
         calls = len(stack.fake.calls("start"))
         wait_over(stack)
         stack.until(lambda: len(stack.fake.calls("start")) > calls, "the next driver looks")
     stack.fake.script()
     stack.wait_state(apply_id, "completed")
-    assert operation(stack, apply_id)["attempt"] == 0
+    row = operation(stack, apply_id)
+    assert (row["attempt"], row["error_code"], row["error_message"]) == (0, "", None)
 
 
 def test_an_operators_start_begins_with_all_retries(by_hand):

@@ -39,6 +39,13 @@ static int call_operation_hand_back(struct scene *s, struct lease_tx *tx,
 	return operation_hand_back(tx, 5, err);
 }
 
+static int call_operation_note_doubt(struct scene *s, struct lease_tx *tx,
+				     struct sb_err *err)
+{
+	(void)s;
+	return operation_note_doubt(tx, "nobody knows", err);
+}
+
 static int call_operation_renew(struct scene *s, struct lease_tx *tx, struct sb_err *err)
 {
 	(void)s;
@@ -139,6 +146,7 @@ static int call_lease_tx_commit(struct scene *s, struct lease_tx *tx, struct sb_
 	X(lease_log)                    \
 	X(lease_tx_commit)              \
 	X(operation_hand_back)          \
+	X(operation_note_doubt)         \
 	X(operation_renew)              \
 	X(operation_save_engine_state)  \
 	X(operation_count_unrecognized) \
