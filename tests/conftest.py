@@ -22,6 +22,7 @@ sys.dont_write_bytecode = True
 
 from lib import places, servers  # noqa: E402  (the path has to be set first)
 from lib.harness import Harness, StartFailed  # noqa: E402
+from lib.rows import Rows  # noqa: E402
 
 # Cron's minute in tests: handovers and reaper passes happen all the time.
 CRON_SECONDS = "5"
@@ -129,6 +130,23 @@ def stack(request, _shared_stack):
     harness.reset()
     yield harness
     _no_sanitizer_report(harness, before)
+
+
+@pytest.fixture
+def idle(stack):
+    """The stack without scheduler and reaper: nobody claims, obeys or tidies."""
+    stack.command("stop-cron")
+    stack.until(lambda: not stack.drivers(), "idle drivers end")
+    yield stack
+    stack.command("restart-cron")
+
+
+@pytest.fixture
+def rows(idle):
+    """Applies made by SQL, on a stack where nobody touches them."""
+    made = Rows(idle)
+    yield made
+    made.connection.close()
 
 
 @pytest.fixture

@@ -18,15 +18,6 @@ def client(api):
     return Checked(api)
 
 
-@pytest.fixture
-def idle(stack):
-    """The stack without a scheduler: nobody claims anything."""
-    stack.command("stop-cron")
-    stack.until(lambda: not stack.drivers(), "idle drivers end")
-    yield stack
-    stack.command("restart-cron")
-
-
 def body_of(plan, **fields):
     return {"plan_id": plan["plan_id"], "environment": plan["environment"], **fields}
 

@@ -16,15 +16,6 @@ def client(api):
     return Checked(api)
 
 
-@pytest.fixture
-def idle(stack):
-    """The stack without a scheduler: nobody obeys."""
-    stack.command("stop-cron")
-    stack.until(lambda: not stack.drivers(), "idle drivers end")
-    yield stack
-    stack.command("restart-cron")
-
-
 def fields(verb, **more):
     return {**({"volume": 5} if verb == "volume" else {}), **more}
 

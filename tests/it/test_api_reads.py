@@ -21,15 +21,6 @@ def client(reader):
     return Checked(reader)
 
 
-@pytest.fixture
-def idle(stack):
-    """The stack without a scheduler: nobody claims anything."""
-    stack.command("stop-cron")
-    stack.until(lambda: not stack.drivers(), "idle drivers end")
-    yield stack
-    stack.command("restart-cron")
-
-
 def some_applies(stack, n):
     """n completed applies of staging, oldest first."""
     return [stack.run([users(i)], caller=f"c{i}")["apply_id"] for i in range(n)]

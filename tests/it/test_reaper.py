@@ -21,22 +21,6 @@ BATCH = 100  # REAPER_BATCH
 USERS = "CREATE TABLE users (id bigint NOT NULL, PRIMARY KEY (id))"
 
 
-@pytest.fixture
-def idle(stack):
-    """The stack without scheduler and reaper."""
-    stack.command("stop-cron")
-    stack.until(lambda: not stack.drivers(), "idle drivers end")
-    yield stack
-    stack.command("restart-cron")
-
-
-@pytest.fixture
-def rows(idle):
-    made = Rows(idle)
-    yield made
-    made.connection.close()
-
-
 def metric(stack, name):
     """The sum of a family's samples."""
     text = urllib.request.urlopen(stack.metrics_url, timeout=20).read().decode()

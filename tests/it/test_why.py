@@ -9,8 +9,6 @@ import signal
 import pytest
 from api_schema import Checked
 
-from lib.rows import Rows
-
 USERS = "CREATE TABLE users (id bigint NOT NULL, PRIMARY KEY (id))"
 WIDE = USERS.replace("NOT NULL,", "NOT NULL, age int NULL,", 1)
 HOUR = "NOW(6) + INTERVAL 1 HOUR"
@@ -19,22 +17,6 @@ HOUR = "NOW(6) + INTERVAL 1 HOUR"
 @pytest.fixture
 def client(reader):
     return Checked(reader)
-
-
-@pytest.fixture
-def idle(stack):
-    """The stack without scheduler and reaper."""
-    stack.command("stop-cron")
-    stack.until(lambda: not stack.drivers(), "idle drivers end")
-    yield stack
-    stack.command("restart-cron")
-
-
-@pytest.fixture
-def rows(idle):
-    made = Rows(idle)
-    yield made
-    made.connection.close()
 
 
 def why(client, apply_id):
