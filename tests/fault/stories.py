@@ -524,7 +524,8 @@ class ExternalStop(External):
 class Herd(External):
     """Many parked operations are due at once: a driver claims the rest of them together."""
 
-    name, programs, only = "herd", (DRIVER,), ("operation.claim.parked", "drive.parked")
+    name, programs = "herd", (DRIVER,)
+    only = ("operation.claim.parked", "operation.park.together", "drive.parked")
     places = [("fakeshop", "staging"), ("fakeshop", "production"),
               ("fakerollout", "parallel_halt")]
 
@@ -534,13 +535,21 @@ class Herd(External):
             self.stack.sql(table("a"), None, schema)
         self.stack.fake.script({"call": "poll", "hold": "running"})
 
+    def parked(self):
+        """How many are, and how often they were claimed."""
+        rows = self.rows("SELECT lease_token AS n FROM apply_operations WHERE state = 'running'"
+                         " AND lease_owner IS NULL AND claim_after > NOW(6)")
+        return len(rows), sum(row["n"] for row in rows)
+
     def live(self):
         applies = [self.client.apply(self.client.plan([table("a", "extra")], database=database,
                                                       environment=environment))
                    for database, environment in self.places]
-        self.wait(lambda: len(self.rows(
-            "SELECT id FROM apply_operations WHERE state = 'running' AND lease_owner IS NULL"
-            " AND claim_after > NOW(6)")) >= 3, "most are parked")
+        self.wait(lambda: self.parked()[0] == 5, "all are parked")
+        before = self.parked()[1]
+        self.hurry()  # a look that finds nothing new
+        self.wait(lambda: self.parked()[0] == 5 and self.parked()[1] >= before + 5,
+                  "all are parked again")
         self.change("UPDATE apply_operations SET claim_after = NOW(6) + INTERVAL 60 SECOND"
                     " WHERE lease_owner IS NULL AND claim_after IS NOT NULL")
         self.stack.fake.release("running")

@@ -213,7 +213,7 @@ class Loop:
     A passage that was reached by the same steps before is told again only with
     SB_FAULT_FULL=1; with SB_FAULT_TRACE=1 there are traces only."""
 
-    STEPS = 4
+    STEPS = 2
 
     def __init__(self, stack, story, lived):
         self.stack, self.story, self.lived = stack, story, lived
