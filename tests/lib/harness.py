@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pymysql
 import pymysql.cursors
+from pymysql.constants import ER
 
 from . import places, procs
 from .api import Api, Reply
@@ -144,11 +145,18 @@ class Harness:
             autocommit=True, cursorclass=pymysql.cursors.DictCursor, **options)
 
     def sql(self, statement: str, args=None, database=None) -> list:
-        """Run one statement; its rows as dictionaries."""
+        """Run one statement; its rows as dictionaries. One that the server gave up for a
+        deadlock with the programs under test has done nothing, and is repeated."""
         connection = self.connect(database)
         try:
             with connection.cursor() as cursor:
-                cursor.execute(statement, args)
+                for last in (False,) * 9 + (True,):
+                    try:
+                        cursor.execute(statement, args)
+                        break
+                    except pymysql.err.OperationalError as error:
+                        if last or error.args[0] != ER.LOCK_DEADLOCK:
+                            raise
                 return list(cursor.fetchall())
         finally:
             connection.close()
