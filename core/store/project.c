@@ -32,7 +32,7 @@
 	S(PR_LOG_TASKS,                                                                   \
 	  "INSERT INTO apply_logs (apply_row, task_id, event_type, old_state, new_state," \
 	  " message, lease_token) SELECT apply_row, task_id, 'task_update', state, ?,"    \
-	  " CONCAT(namespace, '.', table_name, ': ', ?), ? FROM tasks"                    \
+	  " CONCAT(namespace, '.', table_name, ': ', ?), 0 FROM tasks"                    \
 	  " WHERE operation_row = ? AND state IN ('pending','stopped')")                  \
 	S(PR_END_TASKS,                                                                   \
 	  "UPDATE tasks SET state = ?, completed_at = CASE WHEN ? THEN NOW(6)"            \
@@ -258,10 +258,9 @@ static int end_member(struct lease_tx *tx, struct work *w, size_t i,
 	if (to < 0)
 		return 0; /* stopped already */
 	text = mem_printf(w->tmp, "%s. %s", state_label((enum state)to), why);
+	/* Token 0: no owner of this member wrote it, and ours means nothing for it. */
 	if (db_exec(tx->db, PR_LOG_TASKS,
-		    BIND(state_name((enum state)to), text, tx->lease->token,
-			 w->members[i].id),
-		    err) < 0 ||
+		    BIND(state_name((enum state)to), text, w->members[i].id), err) < 0 ||
 	    db_exec(tx->db, PR_END_TASKS,
 		    BIND(state_name((enum state)to), state_is_settled((enum state)to),
 			 w->members[i].id),
