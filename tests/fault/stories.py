@@ -138,8 +138,8 @@ class ShortLease(Busy):
 
     def live(self):
         with self.statement_waiting():
-            self.change("UPDATE apply_operations SET claim_after = NOW(6) + INTERVAL 5 SECOND"
-                        " WHERE claim_after IS NOT NULL")
+            self.rows("UPDATE apply_operations SET claim_after = NOW(6) + INTERVAL 5 SECOND"
+                      " WHERE claim_after IS NOT NULL")
         self.wait_state("completed")
 
 
@@ -199,7 +199,7 @@ class GiveUp(Story):
         self.wait(lambda: self.rows(
             "SELECT id FROM apply_operations WHERE state = 'failed_retryable'"
             " AND attempt >= 2 AND lease_owner IS NULL"), "it waits for its next try")
-        self.change("UPDATE apply_operations SET attempt = 10")
+        self.rows("UPDATE apply_operations SET attempt = 10")
         self.reap()
         # A reaper that died with the claim: as if the lease window had passed.
         self.wait(self.given_up, "it is given up")
@@ -207,8 +207,8 @@ class GiveUp(Story):
     def given_up(self):
         if self.state() == "failed":
             return True
-        self.change("UPDATE apply_operations SET claim_after = NOW(6)"
-                    " WHERE claim_after IS NOT NULL")
+        self.rows("UPDATE apply_operations SET claim_after = NOW(6)"
+                  " WHERE claim_after IS NOT NULL")
         self.reap()
         return False
 
@@ -550,8 +550,8 @@ class Herd(External):
         self.hurry()  # a look that finds nothing new
         self.wait(lambda: self.parked()[0] == 5 and self.parked()[1] >= before + 5,
                   "all are parked again")
-        self.change("UPDATE apply_operations SET claim_after = NOW(6) + INTERVAL 60 SECOND"
-                    " WHERE lease_owner IS NULL AND claim_after IS NOT NULL")
+        self.rows("UPDATE apply_operations SET claim_after = NOW(6) + INTERVAL 60 SECOND"
+                  " WHERE lease_owner IS NULL AND claim_after IS NOT NULL")
         self.stack.fake.release("running")
         for apply_id in applies:
             self.wait_state("completed", apply_id, hurry=True)

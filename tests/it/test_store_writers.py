@@ -42,7 +42,6 @@ UNOWNED = {
     "OP_PARK": ("claim", "lease_token = ?"),
     "PK_TAKE": ("claim", LOCKED + "PK_SELECT"),
     "PK_PARK": ("claim", "(id, lease_token) IN"),
-    "OP_PARK": ("claim", "lease_token = ?"),
     # Handlers: rows that nobody can own yet, in the transaction that creates them.
     "AP_INSERT": ("handler", "INSERT"),
     "AP_INSERT_OPERATION": ("handler", "INSERT"),

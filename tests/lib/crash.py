@@ -19,8 +19,6 @@ import subprocess
 import threading
 import time
 
-import pymysql
-
 from . import invariants, places, procs
 from .stack import STORAGE_DB, Stack
 
@@ -154,20 +152,10 @@ class Story:
     def rows(self, statement, args=None) -> list:
         return self.stack.storage(statement, args)
 
-    def change(self, statement) -> None:
-        """The same for an UPDATE, which may meet those of drivers."""
-        for last in (False,) * 9 + (True,):
-            try:
-                self.rows(statement)
-                return
-            except pymysql.err.OperationalError:
-                if last:
-                    raise
-
     def hurry(self) -> None:
         """As if the time for which an operation is parked had passed."""
-        self.change("UPDATE apply_operations SET claim_after = NOW(6)"
-                    " WHERE lease_owner IS NULL AND claim_after > NOW(6)")
+        self.rows("UPDATE apply_operations SET claim_after = NOW(6)"
+                  " WHERE lease_owner IS NULL AND claim_after > NOW(6)")
 
     def state(self, apply_id="") -> str:
         return self.rows("SELECT state FROM applies WHERE apply_id = %s",
