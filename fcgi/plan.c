@@ -169,6 +169,7 @@ static int plan_deployment(const struct request *req, const struct app_target *t
 	const struct plan_input *in = req->body;
 	struct db_params params =
 		app_target_params(d, TARGET_CONNECT_SECONDS, TARGET_IO_SECONDS);
+	struct db_params workspace;
 	struct schema_plan_options options = { .engine = target->engine,
 					       .algorithm = ENGINE_ALGORITHM_AUTO };
 	struct schema_namespace *namespaces;
@@ -177,6 +178,12 @@ static int plan_deployment(const struct request *req, const struct app_target *t
 	if (decode_schema_files(req->ctx, in->schema_files, d, &namespaces, &n, err) < 0)
 		return -1;
 	*schema_files = render_schema_files(req->ctx, namespaces, n);
+	if (d->workspace) {
+		workspace = *d->workspace;
+		workspace.connect_seconds = TARGET_CONNECT_SECONDS;
+		workspace.io_seconds = TARGET_IO_SECONDS;
+		options.workspace = &workspace;
+	}
 	return schema_plan(req->ctx, &params, namespaces, n, &options, outcome, err);
 }
 

@@ -16,3 +16,12 @@ GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, CREATE TEMPORARY TABLES, ALTER, DR
 GRANT PROCESS ON *.* TO 'schemabot_ddl'@'localhost';
 -- On MySQL also: which statement holds a lock, and how far a long ALTER is.
 GRANT SELECT ON `performance_schema`.* TO 'schemabot_ddl'@'localhost';
+
+-- 3. Recommended: an account for nothing but scratch schemas, whose names begin with the year.
+--    Name it as `workspace` in the configuration, on the target's own server or on another of
+--    the same version. What comes out of schema files is then executed by this account alone,
+--    so that a file reaches no other schema, whatever it says. Two things become possible:
+--    the account above needs only `_schemabot_state` and `_schemabot_drops` of our schemas,
+--    and to plan (not to apply) it needs no more than SELECT on the schemas to be changed.
+CREATE USER IF NOT EXISTS 'schemabot_scratch'@'localhost' IDENTIFIED BY 'REPLACE_ME';
+GRANT SELECT, CREATE, CREATE TEMPORARY TABLES, ALTER, DROP, INDEX, REFERENCES, INSERT ON `\_schemabot\_2%`.* TO 'schemabot_scratch'@'localhost';

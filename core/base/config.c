@@ -232,6 +232,7 @@ static int load_text(const struct loader *l, const config_setting_t *at,
 		return 0;
 	case KEY_INT:
 	case KEY_GROUP:
+	case KEY_OPTION:
 	case KEY_MAP:
 	case KEY_STRMAP:
 	case KEY_NAMES:
@@ -268,6 +269,18 @@ static int load_absent_group(const struct loader *l, const struct key *key, char
 	return rc;
 }
 
+static int load_option(const struct loader *l, const config_setting_t *at,
+		       const struct key *key, void *value)
+{
+	char *section;
+
+	if (!config_setting_is_group(at))
+		return bad(l, at, "'%s' must be a group { … }", key->name);
+	section = mem_alloc(l->ctx, key->sub->size, 1, key->name);
+	*(void **)value = section;
+	return load_section(l, at, key->sub, section);
+}
+
 static int load_key(const struct loader *l, const config_setting_t *group,
 		    const struct key *key, char *base)
 {
@@ -278,7 +291,7 @@ static int load_key(const struct loader *l, const config_setting_t *group,
 		if (!key->preset)
 			return bad(l, group, "'%s' is missing (%s)", key->name, key->doc);
 		if (key->type == KEY_MAP || key->type == KEY_STRMAP ||
-		    key->type == KEY_NAMES)
+		    key->type == KEY_NAMES || key->type == KEY_OPTION)
 			return 0;
 		if (key->type == KEY_GROUP)
 			return load_absent_group(l, key, base);
@@ -292,6 +305,8 @@ static int load_key(const struct loader *l, const config_setting_t *group,
 		if (!config_setting_is_group(at))
 			return bad(l, at, "'%s' must be a group { … }", key->name);
 		return load_section(l, at, key->sub, base);
+	case KEY_OPTION:
+		return load_option(l, at, key, value);
 	case KEY_MAP:
 	case KEY_STRMAP:
 		return load_map(l, at, key, base);
@@ -410,6 +425,11 @@ static void complete_deployment(const struct loader *l, struct config_deployment
 	d->db.name = name;
 	d->db.role = DB_TARGET;
 	d->db.io_seconds = 30;
+	if (d->workspace) {
+		d->workspace->name = mem_printf(l->ctx, "%s (workspace)", name);
+		d->workspace->role = DB_TARGET;
+		d->workspace->io_seconds = 30;
+	}
 	if (!*d->target)
 		d->target = target;
 	if (d->n_schemas == 0) {

@@ -32,6 +32,7 @@ struct config_schema {
 struct config_deployment {
 	const char *name, *target; /* the route, as requests and replies name it */
 	struct db_params db;
+	struct db_params *workspace;   /* scratch schemas are made there; NULL: on db */
 	struct config_schema *schemas; /* at least one; all have the same namespaces */
 	size_t n_schemas;
 };

@@ -20,6 +20,7 @@ enum key_type {
 	KEY_ROLE,   /* enum config_role */
 	KEY_CHOICE, /* const char *, one of `choices` */
 	KEY_GROUP,  /* a section inside the same struct */
+	KEY_OPTION, /* a section that may be left out: a pointer to a struct, or NULL */
 	KEY_MAP, /* named sections: an array of structs whose first member is the name */
 	KEY_STRMAP, /* named strings: an array of struct config_schema */
 	KEY_NAMES,  /* strings: an array of const char * */

@@ -3,6 +3,10 @@
  */
 #include "core/base/config_internal.h"
 
+struct workspace { /* as struct config_deployment points to it */
+	struct db_params db;
+};
+
 #define SECTION(k, type) .keys = (k), .n = ARRAY_SIZE(k), .size = sizeof(type)
 
 /* clang-format off */
@@ -25,6 +29,13 @@
 	  .offset = offsetof(st, field.password), .form = (in_form),                       \
 	  .example = "file:/etc/schemabot/password",                                       \
 	  .doc = "env:NAME or file:PATH; never the password itself" }
+
+#define WORKSPACE(st, field, in_form)                                                      \
+	{ .name = "workspace", .type = KEY_OPTION, .preset = "",                           \
+	  .offset = offsetof(st, field), .sub = &workspace_section, .form = (in_form),     \
+	  .example = "",                                                                   \
+	  .doc = "where statements are tried out: a server of the same kind and version, or" \
+		 " another account on the same one; default: this server and account" }
 
 #define SCHEMAS(st, array, counter, in_form, in_example)                                   \
 	{ .name = "schemas", .type = KEY_STRMAP, .preset = "",                             \
@@ -51,8 +62,14 @@ static const struct key token_keys[] = {
 };
 static const struct section token_section = { SECTION(token_keys, struct config_token) };
 
+static const struct key workspace_keys[] = { CONNECTION(struct workspace, db, FORM_BOTH) };
+static const struct section workspace_section = {
+	SECTION(workspace_keys, struct workspace)
+};
+
 static const struct key deployment_keys[] = {
 	CONNECTION(struct config_deployment, db, FORM_BOTH),
+	WORKSPACE(struct config_deployment, workspace, FORM_BOTH),
 	{ .name = "target", .type = KEY_STR, .preset = "",
 	  .offset = offsetof(struct config_deployment, target), .example = "",
 	  .doc = "name of the server, as replies show it; default: the deployment's name" },
@@ -78,6 +95,7 @@ static const struct section drops_section = {
 
 static const struct key environment_keys[] = {
 	CONNECTION(struct config_environment, plain.db, FORM_WITHOUT),
+	WORKSPACE(struct config_environment, plain.workspace, FORM_WITHOUT),
 	{ .name = "deployment", .type = KEY_STR, .preset = "default",
 	  .offset = offsetof(struct config_environment, plain.name), .form = FORM_WITHOUT,
 	  .example = "default", .doc = "name of the route, as replies show it" },

@@ -54,6 +54,18 @@ static void dump_names(const struct key *key, const char *base, FILE *out)
 	fputs(n > 0 ? " ];\n" : "];\n", out);
 }
 
+static void dump_option(const struct key *key, const char *section, int depth, FILE *out)
+{
+	if (!section) {
+		fprintf(out, "// no %s\n", key->name);
+		return;
+	}
+	fprintf(out, "%s = {\n", key->name);
+	dump_section(key->sub, section, depth + 1, out);
+	indent(out, depth);
+	fputs("};\n", out);
+}
+
 static void dump_section(const struct section *section, const char *base, int depth,
 			 FILE *out)
 {
@@ -107,6 +119,9 @@ static void dump_section(const struct section *section, const char *base, int de
 			indent(out, depth);
 			fputs("};\n", out);
 			break;
+		case KEY_OPTION:
+			dump_option(key, *(const char *const *)value, depth, out);
+			break;
 		case KEY_MAP:
 		case KEY_STRMAP:
 			dump_map(key, base, depth, out);
@@ -158,6 +173,10 @@ static void example_section(const struct section *section, enum form form, int d
 			example_section(key->sub, FORM_WITHOUT, depth + 1, out);
 			indent(out, depth);
 			fputs("};\n", out);
+			break;
+		case KEY_OPTION:
+			fprintf(out, "// %s = { the keys of a connection, as above };\n",
+				key->name);
 			break;
 		case KEY_MAP:
 			fprintf(out, "%s = {\n", key->name);

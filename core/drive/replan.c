@@ -62,7 +62,8 @@ static const struct schema_change *find(const struct schema_plan *plan,
 
 int drive_replan(TALLOC_CTX *ctx, struct drive *d, struct replan *out, struct sb_err *err)
 {
-	const struct schema_plan_options options = { .skip_verification = true };
+	const struct schema_plan_options options = { .skip_verification = true,
+						     .workspace = d->route->workspace };
 	struct schema_namespace *namespaces = NULL;
 	struct schema_plan *fresh;
 	struct plan *plan;

@@ -46,18 +46,13 @@ static int on_all(struct reaper *r, target_fn *fn, struct sb_err *err)
 
 /* ---- scratch schemas -------------------------------------------------------------- */
 
-static int drop_scratch(struct reaper *r, const struct config_database *database,
-			const struct config_environment *environment,
-			const struct config_deployment *target, struct sb_err *unused)
+static int drop_scratch_on(struct reaper *r, const struct db_params *server)
 {
 	struct sb_err err;
 	struct db *db;
 	int n;
 
-	(void)database;
-	(void)environment;
-	(void)unused;
-	if (db_open(r->ctx, &target->db, &db, &err) < 0) {
+	if (db_open(r->ctx, server, &db, &err) < 0) {
 		log_err(LOG_WARN, "reaper.target", &err,
 			"cannot look for scratch schemas");
 		return 0;
@@ -67,6 +62,19 @@ static int drop_scratch(struct reaper *r, const struct config_database *database
 		log_err(LOG_WARN, "reaper.scratch", &err, "cannot drop scratch schemas");
 	talloc_free(db);
 	return n < 0 ? 0 : n;
+}
+
+/* On the target too when it has a workspace: it may not always have had one. */
+static int drop_scratch(struct reaper *r, const struct config_database *database,
+			const struct config_environment *environment,
+			const struct config_deployment *target, struct sb_err *unused)
+{
+	int n = target->workspace ? drop_scratch_on(r, target->workspace) : 0;
+
+	(void)database;
+	(void)environment;
+	(void)unused;
+	return n + drop_scratch_on(r, &target->db);
 }
 
 int reaper_drop_scratch(struct reaper *r, struct sb_err *err)

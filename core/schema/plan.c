@@ -3,7 +3,8 @@
  *
  * See schema.h. Two connections: one reads the live schema and keeps the scratch schemas'
  * locks, the other executes what comes out of files, so that a statement which never ends
- * costs only that connection.
+ * costs only that connection. With a workspace server the locks are kept there, by a
+ * third.
  */
 #include "core/schema/schema.h"
 
@@ -21,6 +22,7 @@
 #include "core/schema/order.h"
 #include "core/schema/unsafe.h"
 #include "core/schema/verify.h"
+#include "core/schema/workspace.h"
 
 #define WORK_SECONDS  20 /* the longest that one statement on an empty table may take */
 #define MAX_FILE_NAME 255
@@ -34,6 +36,7 @@ struct planner {
 	TALLOC_CTX *tmp, *result;
 	const struct schema_plan_options *options;
 	struct db *live, *work;
+	struct db *keeper; /* where `work` is: the live connection, or the workspace's */
 	struct text_list errors;
 	struct lint_list lint;
 	struct schema_change *changes;
@@ -104,32 +107,39 @@ static void try_setting(struct db *db, const char *sql)
 }
 
 /* Own schemas are nobody else's business, so they need not be replicated. */
+static int open_one(struct planner *p, const struct db_params *params,
+		    const char *settings, struct db **out, struct sb_err *err)
+{
+	struct db_params own = *params;
+	char *sql = mem_printf(
+		p->tmp, "SET SESSION lock_wait_timeout = 5, sql_quote_show_create = 1%s",
+		settings);
+
+	own.schema = NULL;
+	if (db_open(p->tmp, &own, out, err) < 0 || db_run(*out, sql, err) < 0)
+		return -1;
+	if (db_flavor(*out) == DB_MYSQL &&
+	    db_run(*out, "SET SESSION information_schema_stats_expiry = 0", err) < 0)
+		return -1;
+	try_setting(*out, "SET SESSION sql_log_bin = 0");
+	return 0;
+}
+
 static int open_connections(struct planner *p, const struct db_params *target,
 			    struct sb_err *err)
 {
-	struct db_params params = *target;
+	const struct db_params *workspace = p->options->workspace;
+	struct db_params params = workspace ? *workspace : *target;
 
-	params.schema = NULL;
-	if (db_open(p->tmp, &params, &p->live, err) < 0)
+	if (open_one(p, target, "", &p->live, err) < 0)
+		return -1;
+	p->keeper = p->live;
+	if (workspace && (open_one(p, workspace, "", &p->keeper, err) < 0 ||
+			  workspace_check(p->live, p->keeper, err) < 0))
 		return -1;
 	if (params.io_seconds == 0 || params.io_seconds > WORK_SECONDS)
 		params.io_seconds = WORK_SECONDS;
-	if (db_open(p->tmp, &params, &p->work, err) < 0)
-		return -1;
-	if (db_run(p->live,
-		   "SET SESSION lock_wait_timeout = 5, sql_quote_show_create = 1",
-		   err) < 0 ||
-	    db_run(p->work,
-		   "SET SESSION lock_wait_timeout = 5, sql_quote_show_create = 1,"
-		   " foreign_key_checks = 0",
-		   err) < 0)
-		return -1;
-	if (db_flavor(p->live) == DB_MYSQL &&
-	    db_run(p->live, "SET SESSION information_schema_stats_expiry = 0", err) < 0)
-		return -1;
-	try_setting(p->live, "SET SESSION sql_log_bin = 0");
-	try_setting(p->work, "SET SESSION sql_log_bin = 0");
-	return 0;
+	return open_one(p, &params, ", foreign_key_checks = 0", &p->work, err);
 }
 
 /* ---- what differs ----------------------------------------------------------------- */
@@ -329,7 +339,7 @@ static int prove(struct planner *p, struct space *s, struct schema_change *out,
 {
 	struct proof *proofs = mem_array(s->tmp, struct proof, s->n + 1);
 	const struct verification v = { .work = p->work,
-					.keeper = p->live,
+					.keeper = p->keeper,
 					.ns = s->ns,
 					.live = s->live,
 					.desired = s->desired->scratch,
@@ -415,7 +425,7 @@ static int plan_namespace(struct planner *p, const struct schema_namespace *ns,
 		rc = introspect_check_access(p->live, ns->schema, err);
 	if (rc == 0) {
 		keep_originals(p, &s);
-		rc = load_files(s.tmp, p->work, p->live, ns, s.live, &p->errors,
+		rc = load_files(s.tmp, p->work, p->keeper, ns, s.live, &p->errors,
 				&s.desired, err);
 	}
 	if (rc == 0 && !s.desired->failed)

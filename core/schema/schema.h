@@ -73,10 +73,13 @@ struct schema_plan_options {
 	bool skip_verification; /* the driver's re-plan: only the difference is wanted */
 	const struct engine *engine;	 /* judges each statement; NULL = no verdicts */
 	enum engine_algorithm algorithm; /* AUTO, or a forced one */
+	/* Where scratch schemas are made and statements tried; NULL = on the target. */
+	const struct db_params *workspace;
 };
 
 /*
- * Compare and plan. `target` is used for two connections of its own. *out belongs to ctx.
+ * Compare and plan. `target` is used for two connections of its own, or with a workspace
+ * for one that only reads. *out belongs to ctx.
  * What is wrong with a file (does not parse, two statements, a view, a table twice) is an
  * entry in errors, not -1. -1: SB_EUNAVAILABLE / SB_ERETRY (server away), SB_EENGINE
  * (missing privilege, said precisely), SB_EINVALID (a file name or namespace that cannot

@@ -159,8 +159,8 @@ class Stack:
         self.dir.mkdir(mode=0o755, parents=True, exist_ok=True)
         for name in ("logs", "run", "secrets", "nginx", "pids", "fake"):
             (self.dir / name).mkdir(mode=0o755, exist_ok=True)
-        for name in ("admin_password", "storage_password", "target_password", "write_token",
-                     "read_token"):
+        for name in ("admin_password", "storage_password", "target_password",
+                     "scratch_password", "write_token", "read_token"):
             self.state.setdefault(name, secrets.token_urlsafe(24))
         self.state.update(
             flavor=flavor, variant=places.variant(), env=env,
@@ -191,7 +191,7 @@ class Stack:
                          [lock.fd for lock in locks])
 
     def _create_users(self, server) -> None:
-        """An administrator, and our two accounts with exactly the rights that sql/grants.sql
+        """An administrator, and our accounts with exactly the rights that sql/grants.sql
         gives them: a right that it forgets is missed here first."""
         state = self.state
         sql = ("CREATE USER IF NOT EXISTS 'admin'@'%'"
@@ -199,7 +199,7 @@ class Stack:
         sql += "GRANT ALL ON *.* TO 'admin'@'%' WITH GRANT OPTION;\n"
         sql += "".join(f"CREATE DATABASE IF NOT EXISTS {s} CHARACTER SET utf8mb4;\n"
                        for s in SCHEMAS)
-        sql += _grants(state["storage_password"], state["target_password"])
+        sql += _grants(state)
         if state["flavor"] == "mariadb":
             # Anonymous accounts would catch our users' local logins; root elsewhere has
             # no password.
@@ -246,6 +246,7 @@ class Stack:
             digest = hashlib.sha256(state[f"{role}_token"].encode()).hexdigest()
             return {"role": conf.quote(role), "sha256": conf.quote(digest)}
 
+        account("scratch", self.server)  # for who configures a workspace
         settings = {
             "run_dir": conf.quote(str(run_dir)), "drivers": "4", "log_level": '"debug"',
             "storage": {**account("storage", self.store), "database": conf.quote(STORAGE_DB)},
@@ -261,6 +262,8 @@ class Stack:
         extra = state["extra_conf"]
         for name, value in (("DIR", str(self.dir)), ("DB_SOCKET", str(self.server.socket)),
                             ("DB_PORT", str(state["db_port"])),
+                            ("STORE_SOCKET", str(self.store.socket)),
+                            ("SCRATCH_PASSWORD", f"file:{self.dir}/secrets/scratch.password"),
                             ("TARGET_PASSWORD", f"file:{self.dir}/secrets/target.password")):
             extra = extra.replace(f"@{name}@", value)
         try:
@@ -418,16 +421,17 @@ class Stack:
         return "".join(parts)
 
 
-def _grants(storage_password: str, target_password: str) -> str:
+def _grants(state: dict) -> str:
     """sql/grants.sql with the accounts, passwords and target schemas of a stack."""
+    accounts = {"schemabot": "storage", "schemabot_ddl": "target", "schemabot_scratch": "scratch"}
     lines = []
     for line in (places.ROOT / "sql/grants.sql").read_text(encoding="utf-8").splitlines():
         if line.startswith("--"):
             continue
-        target = "'schemabot_ddl'@" in line
-        line = line.replace("'schemabot_ddl'@'localhost'", "'sb_target'@'%'")
-        line = line.replace("'schemabot'@'localhost'", "'sb_storage'@'%'")
-        line = line.replace("REPLACE_ME", target_password if target else storage_password)
+        for name, ours in accounts.items():
+            if f"'{name}'@'localhost'" in line:
+                line = line.replace(f"'{name}'@'localhost'", f"'sb_{ours}'@'%'")
+                line = line.replace("REPLACE_ME", state[f"{ours}_password"])
         lines += [line.replace("`shop`", "`" + s.replace("_", r"\_") + "`") for s in SCHEMAS] \
             if "`shop`" in line else [line]
     return "\n".join(lines) + "\n"

@@ -138,6 +138,42 @@ static void drops_and_logs_are_kept_for_a_while(void **unused)
 	assert_int_equal(c->log_retention_days, 0);
 }
 
+static void a_workspace_is_a_connection_of_its_own(void **unused)
+{
+	static const char workspace[] =
+		"workspace = { user = \"w\"; password = \"env:TEST_PW\"; port = 3307; };";
+	const struct config_environment *env;
+	char *dump = NULL, *text;
+	size_t len = 0;
+	FILE *out = open_memstream(&dump, &len);
+	struct config *c;
+	struct sb_err err;
+
+	(void)unused;
+	assert_int_equal(load(STORAGE FLEET(THREE), &c, &err), 0);
+	assert_null(config_environment(config_database(c, "shop"), "production")
+			    ->deployments[0]
+			    .workspace);
+	text = mem_printf(ctx,
+			  STORAGE FLEET("user = \"t\"; password = \"env:TEST_PW\"; %s"),
+			  workspace);
+	if (load(text, &c, &err) < 0)
+		fail_msg("%s", err.msg);
+	env = config_environment(config_database(c, "shop"), "production");
+	assert_string_equal(env->deployments[0].workspace->user, "w");
+	assert_string_equal(env->deployments[0].workspace->password, "s3cret-value");
+	assert_int_equal(env->deployments[0].workspace->port, 3307);
+	assert_string_equal(env->deployments[0].workspace->name,
+			    "shop/production (workspace)");
+	assert_string_equal(env->deployments[0].db.user, "t");
+	config_dump(c, out);
+	fclose(out);
+	assert_non_null(strstr(dump, "workspace = {"));
+	assert_non_null(strstr(dump, "port = 3307;"));
+	assert_null(strstr(dump, "s3cret-value"));
+	free(dump);
+}
+
 static void what_is_wrong_is_said_with_its_line(void **unused)
 {
 	static const struct {
@@ -161,6 +197,14 @@ static void what_is_wrong_is_said_with_its_line(void **unused)
 		  "unknown key 'hours'" },
 		{ STORAGE FLEET(THREE "pending_drops = { retention_hours = 0; };"),
 		  "'retention_hours' must be from 1 to 8760" },
+		{ STORAGE FLEET("user = \"t\"; password = \"env:TEST_PW\";\n"
+				"workspace = { user = \"w\"; };"),
+		  ":4: 'password' is missing" },
+		{ STORAGE FLEET("user = \"t\"; password = \"env:TEST_PW\";\n"
+				"workspace = \"other\";"),
+		  ":4: 'workspace' must be a group" },
+		{ STORAGE FLEET(THREE "workspace = { };"),
+		  ":4: 'workspace' may not stand beside 'deployments'" },
 		{ STORAGE, "'databases' is missing" },
 		{ SHOP, "'storage' is missing" },
 		{ SHOP
@@ -326,6 +370,7 @@ int main(void)
 		cmocka_unit_test(a_missing_file_is_said),
 		cmocka_unit_test(the_dump_shows_a_fleet_as_it_is),
 		cmocka_unit_test(the_dump_has_no_secret),
+		cmocka_unit_test(a_workspace_is_a_connection_of_its_own),
 		cmocka_unit_test(the_example_is_valid),
 		cmocka_unit_test(the_shipped_example_is_up_to_date),
 	};
