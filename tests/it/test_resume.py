@@ -523,6 +523,14 @@ def test_one_driver_looks_after_many_parked_operations(fresh_stack):
 def test_parked_operations_are_claimed_together_and_given_back(fresh_stack):
     """A driver that dies with a handful of claims: all of them are driven again, at once."""
     stack = _with_parked(fresh_stack, 6)
+
+    def due_together():  # else each is due 2 s after it was last looked at, seldom with another
+        stack.storage("UPDATE apply_operations SET claim_after = NOW(6) + INTERVAL 2 SECOND"
+                      " WHERE lease_owner IS NULL")
+        return stack.storage("SELECT COUNT(*) AS n, COUNT(DISTINCT claim_after) AS moments"
+                             " FROM apply_operations WHERE lease_owner IS NULL") == [
+                                 {"n": 6, "moments": 1}]
+    stack.until(due_together, "all are due at one moment")
     faults = stack.arm("operation.claim.parked:wait=@FILE@", "drive.attached:crash@2")
     stack.until(faults.arrived, "a driver claims several")
     faults.release()
