@@ -1,10 +1,12 @@
 -- The accounts that SchemaBot needs; adapt hosts, schemas and the way passwords are set.
 -- `REPLACE_ME` stands for passwords: put the same into the files that the configuration names.
 
--- 1. The storage account: our own tables, nothing else.
+-- 1. The storage account: our own tables, and scratch schemas in which a new version's tables are
+--    tried before ours are changed. Their names go on with the year, others of ours do not.
 CREATE USER IF NOT EXISTS 'schemabot'@'localhost' IDENTIFIED BY 'REPLACE_ME';
 CREATE DATABASE IF NOT EXISTS `schemabot` DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, REFERENCES ON `schemabot`.* TO 'schemabot'@'localhost';
+GRANT SELECT, CREATE, CREATE TEMPORARY TABLES, ALTER, DROP, INDEX, REFERENCES ON `\_schemabot\_2%`.* TO 'schemabot'@'localhost';
 
 -- 2. A target account: the schemas that may be changed, and schemas of ours, whose names all
 --    begin with _schemabot_: scratch schemas, _schemabot_state (who works on which table) and

@@ -1,6 +1,7 @@
 /*
  * reaper_targets.c - the reaper's duties on target servers: scratch schemas of crashed
- * planners, and what engines have left behind. See reaper.h.
+ * planners (of our storage's convergence too), and what engines have left behind. See
+ * reaper.h.
  *
  * Which of it may go is asked of our storage (reap_is_over); what it is and how it goes
  * is the engine's knowledge (engine_ops.tidy).
@@ -79,7 +80,10 @@ static int drop_scratch(struct reaper *r, const struct config_database *database
 
 int reaper_drop_scratch(struct reaper *r, struct sb_err *err)
 {
-	return on_all(r, drop_scratch, err);
+	int ours = drop_scratch_on(r, &r->config->storage);
+	int n = on_all(r, drop_scratch, err);
+
+	return n < 0 ? -1 : n + ours;
 }
 
 /* ---- what engines leave ----------------------------------------------------------- */

@@ -14,6 +14,7 @@
 
 #include "core/base/fault.h"
 #include "core/base/json.h"
+#include "core/schema/additive.h"
 #include "core/schema/ddl.h"
 #include "core/schema/diff.h"
 #include "core/schema/introspect.h"
@@ -30,6 +31,7 @@
 struct change { /* one table that differs */
 	const struct table *live, *desired;
 	struct table_diff *diff; /* both */
+	bool partial;		 /* additive: some of it is left as it is */
 };
 
 struct planner {
@@ -39,6 +41,7 @@ struct planner {
 	struct db *keeper; /* where `work` is: the live connection, or the workspace's */
 	struct text_list errors;
 	struct lint_list lint;
+	struct refusal_list refused;
 	struct schema_change *changes;
 	size_t n_changes;
 	struct schema_original *originals;
@@ -144,15 +147,24 @@ static int open_connections(struct planner *p, const struct db_params *target,
 
 /* ---- what differs ----------------------------------------------------------------- */
 
-static void add_change(struct space *s, const struct table *live,
+static void add_change(struct planner *p, struct space *s, const struct table *live,
 		       const struct table *desired)
 {
 	struct change c = { .live = live, .desired = desired };
+	size_t refused = p->refused.n;
 
 	if (live == desired)
 		return;
+	if (p->options->additive && !desired) {
+		additive_keep_table(&p->refused, s->ns->name, live->name);
+		return;
+	}
 	if (live && desired) {
 		c.diff = diff_tables(s->tmp, live, desired);
+		if (p->options->additive)
+			additive_filter(c.diff, s->ns->name, db_flavor(p->live),
+					&p->refused);
+		c.partial = p->refused.n > refused;
 		if (c.diff->n == 0 && !c.diff->inexpressible)
 			return;
 	}
@@ -225,10 +237,11 @@ static void find_changes(struct planner *p, struct space *s)
 
 	s->changes = mem_array(s->tmp, struct change, s->desired->n + live->n + 1);
 	for (size_t i = 0; i < s->desired->n; i++)
-		add_change(s, view_table(live, s->desired->v[i]->name), s->desired->v[i]);
+		add_change(p, s, view_table(live, s->desired->v[i]->name),
+			   s->desired->v[i]);
 	for (size_t i = 0; i < live->n; i++)
 		if (!desired_table(s, live->v[i]->name))
-			add_change(s, live->v[i], NULL);
+			add_change(p, s, live->v[i], NULL);
 	order_changes(p, s);
 }
 
@@ -344,7 +357,8 @@ static int prove(struct planner *p, struct space *s, struct schema_change *out,
 					.live = s->live,
 					.desired = s->desired->scratch,
 					.engine = p->options->engine,
-					.algorithm = p->options->algorithm };
+					.algorithm = p->options->algorithm,
+					.additive = p->options->additive };
 	size_t *at = mem_array(s->tmp, size_t, s->n + 1), n = 0;
 
 	for (size_t i = 0; i < s->n; i++) {
@@ -358,7 +372,8 @@ static int prove(struct planner *p, struct space *s, struct schema_change *out,
 					      .ddl = out[i].ddl,
 					      .action = out[i].action,
 					      .live = c->live,
-					      .desired = c->desired };
+					      .desired = c->desired,
+					      .partial = c->partial };
 	}
 	if (n > 0 && verify(p->result, &v, proofs, n, err) < 0)
 		return -1;
@@ -443,7 +458,9 @@ static void fill_in(const struct planner *p, struct schema_plan *plan)
 				      .errors = p->errors.v,
 				      .n_errors = p->errors.n,
 				      .originals = p->originals,
-				      .n_originals = p->n_originals };
+				      .n_originals = p->n_originals,
+				      .refused = p->refused.v,
+				      .n_refused = p->refused.n };
 }
 
 int schema_plan(TALLOC_CTX *ctx, const struct db_params *target,
@@ -458,7 +475,7 @@ int schema_plan(TALLOC_CTX *ctx, const struct db_params *target,
 	int rc;
 
 	*out = NULL;
-	p.errors.ctx = p.lint.ctx = p.result;
+	p.errors.ctx = p.lint.ctx = p.refused.ctx = p.result;
 	rc = check_input(namespaces, n_namespaces, err);
 	if (rc == 0)
 		rc = open_connections(&p, target, err);

@@ -58,6 +58,15 @@ struct schema_original {
 	const char *deployment; /* whose it is; NULL: there is only one */
 };
 
+/* What an additive plan leaves as it is, although the files say otherwise. */
+struct schema_refusal {
+	const char *namespace, *table;
+	const char *operation; /* drop_column, modify_column, drop_table, ... */
+	const char *scope;     /* split: the rest of the table's change is planned;
+				  whole: nothing else was to be done */
+	const char *statement; /* what would have been needed */
+};
+
 struct schema_plan {
 	const struct schema_change *changes; /* in an order that can be executed */
 	size_t n_changes;
@@ -67,10 +76,14 @@ struct schema_plan {
 	size_t n_errors;
 	const struct schema_original *originals; /* all tables of the namespaces */
 	size_t n_originals;
+	const struct schema_refusal *refused; /* additive plans only */
+	size_t n_refused;
 };
 
 struct schema_plan_options {
 	bool skip_verification; /* the driver's re-plan: only the difference is wanted */
+	bool additive; /* our own storage: nothing is dropped or narrowed, see additive.h
+			*/
 	const struct engine *engine;	 /* judges each statement; NULL = no verdicts */
 	enum engine_algorithm algorithm; /* AUTO, or a forced one */
 	/* Where scratch schemas are made and statements tried; NULL = on the target. */

@@ -17,6 +17,7 @@ struct proof {
 	const char *table, *ddl, *action;
 	const struct table *live;    /* NULL = is created */
 	const struct table *desired; /* NULL = is dropped */
+	bool partial; /* additive: it need not become the desired table entirely */
 	/* out */
 	struct engine_verdict verdict; /* strings never NULL */
 	const char *error; /* why it is not what it should be; NULL = proved */
@@ -30,6 +31,7 @@ struct verification {
 		*desired; /* has the desired tables; NULL when none was loaded */
 	const struct engine *engine; /* may be NULL */
 	enum engine_algorithm algorithm;
+	bool additive; /* what additive_filter() takes out may remain */
 };
 
 /* Fill in the results; strings belong to ctx. -1: the server was lost or refuses us. */

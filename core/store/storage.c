@@ -1,6 +1,5 @@
 /*
- * storage.c - opening our storage, checking that we understand it, creating it. See
- * storage.h.
+ * storage.c - opening our storage, and checking that we understand it. See storage.h.
  *
  * "Understand" means: every statement of this binary prepares against it, and every
  * unique index and CHECK constraint that the code relies on is there. That can be checked
@@ -10,9 +9,6 @@
 #include "core/store/storage.h"
 
 #include <stdio.h>
-#include <string.h>
-
-#include "core/base/fault.h"
 
 #define STORAGE_STATEMENTS(S)                                                         \
 	S(ST_PING, "SELECT 1")                                                        \
@@ -25,7 +21,7 @@
 		    " WHERE constraint_schema = DATABASE() AND table_name = ?"        \
 		    " AND constraint_name = ? AND constraint_type = 'CHECK'")         \
 	S(ST_LOCK,                                                                    \
-	  "SELECT GET_LOCK(CONCAT('schemabot_', LEFT(SHA2(DATABASE(), 256), 40)), 60)")
+	  "SELECT GET_LOCK(CONCAT('schemabot_', LEFT(SHA2(DATABASE(), 256), 40)), ?)")
 
 DB_STATEMENTS(storage, STORAGE_STATEMENTS)
 
@@ -58,13 +54,12 @@ const struct db_stmt_set *const storage_statement_sets[] = {
 };
 const size_t storage_n_statement_sets = ARRAY_SIZE(storage_statement_sets);
 
-static const struct {
-	const char *name, *create;
-} tables[] = {
+const struct storage_table storage_tables[] = {
 #define STORAGE_TABLE(name, sql) { name, sql },
 #include "storage_sql.h"
 #undef STORAGE_TABLE
 };
+const size_t storage_n_tables = ARRAY_SIZE(storage_tables);
 
 /* What the code relies on the database to refuse (DESIGN.md 3). */
 static const struct {
@@ -110,7 +105,7 @@ static int refuse(const struct db *db, const char *what, struct sb_err *err)
 		db_params(db)->schema, what);
 }
 
-static int check(struct db *db, struct sb_err *err)
+int storage_check(struct db *db, struct sb_err *err)
 {
 	struct sb_err why = { 0 };
 	int64_t n;
@@ -155,7 +150,7 @@ int storage_open(TALLOC_CTX *ctx, const struct config *config, struct db **out,
 {
 	if (storage_connect(ctx, config, out, err) < 0)
 		return -1;
-	if (check(*out, err) < 0) {
+	if (storage_check(*out, err) < 0) {
 		talloc_free(*out);
 		*out = NULL;
 		return -1;
@@ -170,48 +165,18 @@ int storage_ping(struct db *db, struct sb_err *err)
 	return count(db, ST_PING, NO_BIND, &n, err);
 }
 
-static int create_absent(struct db *db, struct sb_err *err)
+int storage_lock(struct db *db, unsigned seconds, struct sb_err *err)
 {
-	int created = 0;
+	int64_t locked;
 
-	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
-		int64_t n;
-
-		if (count(db, ST_TABLE, BIND(tables[i].name), &n, err) < 0)
-			return -1;
-		if (n > 0)
-			continue;
-		if (db_run(db, tables[i].create, err) < 0)
-			return sb_err_prefix(err, "Creating storage table %s",
-					     tables[i].name);
-		FAULT("storage.converge.created");
-		created++;
-	}
-	return created;
+	if (count(db, ST_LOCK, BIND(seconds), &locked, err) < 0)
+		return -1;
+	return locked == 1;
 }
 
-int storage_converge(TALLOC_CTX *ctx, const struct config *config, struct sb_err *err)
+int storage_has_table(struct db *db, const char *name, struct sb_err *err)
 {
-	struct db_params params = config->storage;
-	struct db *db;
-	int64_t locked;
-	int created = -1;
+	int64_t n;
 
-	params.io_seconds = 90; /* waits for the lock, then for DDL */
-	if (db_open(ctx, &params, &db, err) < 0)
-		return -1;
-	if (count(db, ST_LOCK, NO_BIND, &locked, err) < 0)
-		goto out;
-	if (locked != 1) {
-		sb_err(err, SB_ESTORAGE,
-		       "Somebody else is converging the storage; try again.");
-		goto out;
-	}
-	created = create_absent(db, err);
-	if (created >= 0 && check(db, err) < 0)
-		created = -1;
-	/* Closing the connection releases the lock. */
-out:
-	talloc_free(db);
-	return created;
+	return count(db, ST_TABLE, BIND(name), &n, err) < 0 ? -1 : n > 0;
 }

@@ -2,8 +2,7 @@
  * storage.h - opening our storage, and refusing one that this binary does not understand.
  *
  * Called first by every process. The tables are declared in sql/storage/ and carried in
- * the binary; storage_converge() (behind `schemabot-reaper --converge-storage`) creates
- * what is absent, under an advisory lock, and never drops or narrows anything.
+ * the binary; core/scheduler/converge.c makes the storage what they say.
  */
 #ifndef SB_STORE_STORAGE_H
 #define SB_STORE_STORAGE_H
@@ -29,8 +28,21 @@ int storage_connect(TALLOC_CTX *ctx, const struct config *config, struct db **ou
 /* The database that holds the storage answers. */
 int storage_ping(struct db *db, struct sb_err *err) MUST_CHECK;
 
-/* Create the absent tables. Returns how many statements ran, or -1. */
-int storage_converge(TALLOC_CTX *ctx, const struct config *config,
-		     struct sb_err *err) MUST_CHECK;
+/* What sql/storage/ declares, in the order of the names. */
+struct storage_table {
+	const char *name, *create; /* one CREATE TABLE, no semicolon needed behind it */
+};
+extern const struct storage_table storage_tables[];
+extern const size_t storage_n_tables;
+
+/* ---- for convergence --------------------------------------------------------------- */
+
+/* The check of storage_open() on a connection that there is. */
+int storage_check(struct db *db, struct sb_err *err) MUST_CHECK;
+/* 1 = only we converge this storage as long as db is open, 0 = somebody else did for all
+ * of `seconds`, -1. */
+int storage_lock(struct db *db, unsigned seconds, struct sb_err *err) MUST_CHECK;
+/* 1, 0, or -1. */
+int storage_has_table(struct db *db, const char *name, struct sb_err *err) MUST_CHECK;
 
 #endif

@@ -313,13 +313,15 @@ class Reservations(Story):
 
 
 class Convergence(Story):
-    """Our own tables are created."""
+    """Our own tables are created and completed."""
 
     name, programs = "convergence", (REAPER,)
 
     def prepare(self):
         self.rows("DROP TABLE settings")
         self.rows("DROP TABLE locks")
+        self.rows("ALTER TABLE applies DROP COLUMN released_at")
+        self.rows("ALTER TABLE tasks DROP INDEX ix_state, ADD COLUMN later int")
 
     def live(self):
         for _ in range(5):
@@ -331,6 +333,9 @@ class Convergence(Story):
     def check(self):
         assert self.rows("SELECT 1 FROM settings") == [] == list(
             self.rows("SELECT 1 FROM locks"))
+        assert self.rows("SELECT released_at FROM applies") == []
+        assert self.rows("SELECT later FROM tasks FORCE INDEX (ix_state)") == []
+        self.rows("ALTER TABLE tasks DROP COLUMN later")
 
 
 class Rollout(Story):

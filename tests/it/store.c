@@ -9,6 +9,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/id.h"
+#include "core/scheduler/converge.h"
 #include "core/store/operation.h"
 #include "core/store/storage.h"
 
@@ -53,6 +54,7 @@ static int make_schema(const char *name)
 int store_start(void **state)
 {
 	const char *socket = getenv("SB_DB_SOCKET");
+	struct convergence done;
 	struct sb_err err = { 0 };
 
 	(void)state;
@@ -72,7 +74,7 @@ int store_start(void **state)
 	};
 	if (make_schema("schemabot_c_tests") < 0)
 		return -1;
-	if (storage_converge(store.ctx, &store.config, &err) < 0 ||
+	if (converge(store.ctx, &store.config, 60, &done, &err) < 0 ||
 	    storage_open(NULL, &store.config, &store.db, &err) < 0 ||
 	    storage_connect(NULL, &store.config, &store.admin, &err) < 0) {
 		fprintf(stderr, "%s\n", err.msg);

@@ -1,6 +1,6 @@
 /*
  * store.h - a real storage for C tests: a schema of its own on the server in SB_DB_*,
- * created by storage_converge(), and rows in any state.
+ * created by converge(), and rows in any state.
  *
  * For the programs test_*.c of this folder, which tests/it/test_store_c.py runs on every
  * flavour. By hand: `tests/stack server DIR; . DIR/env;

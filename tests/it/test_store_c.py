@@ -1,7 +1,7 @@
 """
 test_store_c.py - runs the C programs of this folder (tests/it/test_*.c) on the stack's server.
 
-Each makes a schema of its own with storage_converge(), so that core/store is called as our
+Each makes a schema of its own with converge(), so that core/store is called as our
 programs call it, on both flavours and under the sanitizers. One test here is one program;
 what failed inside it is in the message.
 """

@@ -331,9 +331,14 @@ static void plans_survive_storage(void **unused)
 		{ "b", "t1", "CREATE TABLE `t1`", "eu" },
 	};
 	static const char *const errors[] = { "one", "two" };
-	const struct schema_plan before = {
-		changes, 3, lint, 1, errors, 2, originals, 2
-	};
+	const struct schema_plan before = { .changes = changes,
+					    .n_changes = 3,
+					    .lint = lint,
+					    .n_lint = 1,
+					    .errors = errors,
+					    .n_errors = 2,
+					    .originals = originals,
+					    .n_originals = 2 };
 	struct plan row = { .plan_id = text,
 			    .database = text,
 			    .database_type = text,
