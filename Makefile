@@ -1,9 +1,9 @@
 # SchemaBot: build, check, install. `make demo` and `make test` do their own set-up;
-# everything that is built lands in .build/<variant>/ (release, test, asan, tsan).
+# everything that is built lands in .build/<variant>/ (release, test, asan, tsan, fuzz).
 
 VARIANT ?= test
 ifeq ($(origin CC),default)
-CC := gcc
+CC := $(if $(filter fuzz,$(VARIANT)),clang,gcc)
 endif
 BUILD := .build/$(VARIANT)
 PREFIX ?= /usr/local
@@ -26,9 +26,12 @@ CFLAGS_test := -O1 -DSB_FAULTS $(HARDEN)
 CFLAGS_asan := -O1 -DSB_FAULTS -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 CFLAGS_tsan := -O1 -DSB_FAULTS -fsanitize=thread -fPIE
+CFLAGS_fuzz := -O1 -DSB_FAULTS -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=all -fno-omit-frame-pointer
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now
 LDFLAGS_test := $(LDFLAGS_release)
 LDFLAGS_asan := -fsanitize=address,undefined
+LDFLAGS_fuzz := -fsanitize=fuzzer,address,undefined
 LDFLAGS_tsan := -fsanitize=thread -pie
 CFLAGS_ALL := -std=c17 -g $(WARN) $(CFLAGS_$(VARIANT)) -pthread $(CFLAGS)
 LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) $(MYSQL_LIBS) -pthread
@@ -45,11 +48,14 @@ GEN := $(BUILD)/gen/storage_sql.h
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 BINS := $(addprefix $(BUILD)/bin/,schemabot.fcgi schemabot-scheduler schemabot-driver \
 	schemabot-reaper)
+# What the fuzzed code needs of ours.
+FUZZ_LIB_SRC := $(wildcard core/base/*.c core/schema/*.c engines/*.c)
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC)) \
 	$(patsubst tests/it/%.c,$(BUILD)/tests-it/%,$(IT_SRC))
 
 .PHONY: all deps demo demo-stop test check-unit check-it asan tsan lint fmt fmt-check \
-	layers hdr-check analyze hooks bench soak install clean units
+	layers hdr-check analyze hooks bench soak install clean units fuzz fuzzers
 
 # Keep the objects of the programs: make would count them as intermediate.
 .SECONDARY:
@@ -74,6 +80,7 @@ test:
 	@$(MAKE) --no-print-directory -s lint
 	@$(MAKE) --no-print-directory -s VARIANT=test all units
 	@$(MAKE) --no-print-directory -s VARIANT=asan all units
+	@$(MAKE) --no-print-directory -s VARIANT=fuzz fuzzers
 	@tests/run
 
 check-unit: units
@@ -115,6 +122,17 @@ $(BUILD)/tests-it/%: $(BUILD)/obj/tests/it/%.o $(BUILD)/obj/tests/it/store.o \
 	@mkdir -p $(@D)
 	@echo "LD $@"
 	@$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ -lcmocka $(LIBS)
+
+fuzzers: $(FUZZERS)
+
+$(BUILD)/fuzz.a: $(call obj,$(FUZZ_LIB_SRC))
+	@rm -f $@
+	@$(AR) rcs $@ $^
+
+$(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/fuzz.a
+	@mkdir -p $(@D)
+	@echo "LD $@"
+	@$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ $(LIBS)
 
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/lib.a
 	@mkdir -p $(@D)
@@ -174,6 +192,12 @@ bench:
 	@SB_VARIANT=release tests/bench/run
 
 MINUTES ?= 10
+# All fuzzers side by side.
+fuzz:
+	@etc/dev/deps test
+	@$(MAKE) --no-print-directory -s VARIANT=fuzz fuzzers
+	@SB_FUZZ_SECONDS=$$(($(MINUTES) * 60)) $(if $(SEED),SB_SEED=$(SEED)) tests/run fuzz
+
 soak:
 	@etc/dev/deps test
 	@$(MAKE) --no-print-directory -s VARIANT=test all

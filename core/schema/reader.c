@@ -331,24 +331,39 @@ static void read_option(struct table *t, const char *name, const char *value)
 		t->settings[t->n_settings++] = (struct table_setting){ name, value };
 }
 
-static void read_options(struct table *t, size_t i)
+static int not_known(const struct token *k, struct sb_err *err)
+{
+	return sb_err(err, SB_EENGINE, "line %d: not understood near \"%.*s\"", k->line,
+		      k->len < 60 ? (int)k->len : 60, k->text);
+}
+
+/* -1: something that is neither an option nor could be a new one. */
+static int read_options(struct table *t, size_t i, struct sb_err *err)
 {
 	const struct table_option *option;
 	size_t value, value_end, next;
 
 	t->settings = mem_array(t, struct table_setting, t->tokens.n - i + 1);
 	while (i < t->tokens.n && !token_is(&t->tokens.v[i], "PARTITION")) {
+		const struct token *k = &t->tokens.v[i];
+
 		next = option_read(&t->tokens, i, &option, &value, &value_end);
 		if (next == 0) {
+			if (k->type == TOKEN_PUNCT && !token_punct(k, '='))
+				return not_known(k, err);
 			read_option(t, tokens_text(t, &t->tokens, i, i + 1), "");
 			i++;
 			continue;
 		}
+		k = &t->tokens.v[value];
+		if (value < value_end && k->type == TOKEN_PUNCT && !token_punct(k, '('))
+			return not_known(k, err);
 		read_option(t, option->name,
 			    tokens_text(t, &t->tokens, value, value_end));
 		i = next;
 	}
 	t->partitioning = tokens_text(t, &t->tokens, i, t->tokens.n);
+	return 0;
 }
 
 /* Cut " AUTO_INCREMENT=5" out: it is data, and changes with every INSERT. */
@@ -406,7 +421,8 @@ int table_read(TALLOC_CTX *ctx, const char *show_create, struct table **out,
 	t->name = token_name(t, &t->tokens.v[2]);
 	close = tokens_skip(&t->tokens, 3);
 	read_elements_of(t, 3, close - 1);
-	read_options(t, close);
+	if (read_options(t, close, err) < 0)
+		goto fail;
 	inherit_collations(t);
 	table_make_canonical(t);
 	*out = t;

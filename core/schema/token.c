@@ -314,7 +314,11 @@ char *token_string(TALLOC_CTX *ctx, const struct token *t)
 void tokens_join(struct buf *b, const struct tokens *t, size_t from, size_t to)
 {
 	for (size_t i = from; i < to; i++) {
-		if (i > from && t->v[i].space)
+		/* Two minus signs must not become the beginning of a comment. */
+		bool minus = i > from && token_punct(&t->v[i], '-') &&
+			     token_punct(&t->v[i - 1], '-');
+
+		if (i > from && (t->v[i].space || minus))
 			buf_char(b, ' ');
 		buf_add(b, t->v[i].text, t->v[i].len);
 	}

@@ -99,10 +99,15 @@ static void a_table_is_taken_apart(void **unused)
 
 static void what_is_no_table_is_refused(void **unused)
 {
-	static const char *const texts[] = { "", "CREATE VIEW `v` AS SELECT 1",
+	static const char *const texts[] = { "",
+					     "CREATE VIEW `v` AS SELECT 1",
 					     "CREATE TABLE t (",
 					     "CREATE TABLE `t` SELECT",
-					     "CREATE TABLE `t` ('" };
+					     "CREATE TABLE `t` ('",
+					     "CREATE TABLE `t` (`a` int) (`b` int)",
+					     "CREATE TABLE `t` (`a` int) ENGINE=X */",
+					     "CREATE TABLE `t` (`a` int) ENGINE=;",
+					     "CREATE TABLE `t` (`a` int) X=1 ; Y" };
 	TALLOC_CTX *ctx = talloc_new(NULL);
 	struct table *t;
 	struct sb_err err;

@@ -59,11 +59,25 @@ static void comments_are_not_text(void **unused)
 
 	(void)unused;
 	assert_int_equal(tokenize(ctx, sql, &t, NULL), 0);
-	assert_string_equal(tokens_text(ctx, &t, 0, t.n), "a b --e f g h");
+	assert_string_equal(tokens_text(ctx, &t, 0, t.n), "a b - -e f g h");
 	assert_int_equal(t.v[1].line, 2);
 	assert_int_equal(t.v[5].version, 50100);
 	assert_int_equal(t.v[6].version, 1);
 	assert_int_equal(t.v[7].version, 0);
+	talloc_free(ctx);
+}
+
+/* What is joined is split into the same tokens again, whatever stood between them. */
+static void joined_tokens_begin_no_comment(void **unused)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct tokens t;
+
+	(void)unused;
+	assert_int_equal(tokenize(ctx, "a--/* x */b --", &t, NULL), 0);
+	assert_string_equal(tokens_text(ctx, &t, 0, t.n), "a- - b");
+	assert_int_equal(tokenize(ctx, "1--2-3", &t, NULL), 0);
+	assert_string_equal(tokens_text(ctx, &t, 0, t.n), "1- -2-3");
 	talloc_free(ctx);
 }
 
@@ -275,6 +289,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tokens_are_told_apart),
 		cmocka_unit_test(comments_are_not_text),
+		cmocka_unit_test(joined_tokens_begin_no_comment),
 		cmocka_unit_test(bad_files_are_refused_with_the_reason),
 		cmocka_unit_test(good_files_are_accepted),
 		cmocka_unit_test(layout_does_not_make_another_statement),
