@@ -171,7 +171,9 @@ static int plan_deployment(const struct request *req, const struct app_target *t
 		app_target_params(d, TARGET_CONNECT_SECONDS, TARGET_IO_SECONDS);
 	struct db_params workspace;
 	struct schema_plan_options options = { .engine = target->engine,
-					       .algorithm = ENGINE_ALGORITHM_AUTO };
+					       .algorithm = ENGINE_ALGORITHM_AUTO,
+					       .lint = target->database->lint,
+					       .n_lint = target->database->n_lint };
 	struct schema_namespace *namespaces;
 	size_t n;
 

@@ -35,7 +35,7 @@ static int bad(const struct loader *l, const config_setting_t *at, const char *f
 static int bad(const struct loader *l, const config_setting_t *at, const char *fmt, ...)
 {
 	const char *file = config_setting_source_file(at);
-	char text[512];
+	char text[900]; /* with room for the names of all lint rules */
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -197,6 +197,38 @@ static bool is_choice(const char *choices, const char *text)
 	return false;
 }
 
+/* { foreign_key = "off"; } */
+static int load_levels(const struct loader *l, const config_setting_t *group,
+		       const struct key *key, char *base)
+{
+	int n = config_setting_length(group);
+	struct config_lint *list = mem_array(l->ctx, struct config_lint, (size_t)n);
+	const char *last = strrchr(key->choices, ' ') + 1;
+
+	if (!config_setting_is_group(group))
+		return bad(l, group, "'%s' must be a group { … }", key->name);
+	for (int i = 0; i < n; i++) {
+		const config_setting_t *at = config_setting_get_elem(group, (unsigned)i);
+		const char *name = config_setting_name(at);
+		const char *word = config_setting_get_string(at);
+		bool fixed = is_choice(key->fixed, name);
+
+		if (!fixed && !is_choice(key->names, name))
+			return bad(l, at, "'%s' has nothing named '%.64s'; there are: %s",
+				   key->name, name, key->names);
+		if (!word || !is_choice(key->choices, word))
+			return bad(l, at, "'%s' must be one of: %s", name, key->choices);
+		if (fixed && strcmp(word, last) != 0)
+			return bad(l, at, "'%s' can only be \"%s\": %s", name, last,
+				   key->why_fixed);
+		list[i].rule = mem_strdup(l->ctx, name);
+		list[i].level = mem_strdup(l->ctx, word);
+	}
+	*(void **)(void *)(base + key->offset) = list;
+	*(size_t *)(void *)(base + key->count) = (size_t)n;
+	return 0;
+}
+
 static int load_text(const struct loader *l, const config_setting_t *at,
 		     const struct key *key, const char *text, void *value)
 {
@@ -236,6 +268,7 @@ static int load_text(const struct loader *l, const config_setting_t *at,
 	case KEY_MAP:
 	case KEY_STRMAP:
 	case KEY_NAMES:
+	case KEY_LEVELS:
 		break;
 	}
 	BUG("'%s' is not a text key", key->name);
@@ -291,7 +324,8 @@ static int load_key(const struct loader *l, const config_setting_t *group,
 		if (!key->preset)
 			return bad(l, group, "'%s' is missing (%s)", key->name, key->doc);
 		if (key->type == KEY_MAP || key->type == KEY_STRMAP ||
-		    key->type == KEY_NAMES || key->type == KEY_OPTION)
+		    key->type == KEY_NAMES || key->type == KEY_OPTION ||
+		    key->type == KEY_LEVELS)
 			return 0;
 		if (key->type == KEY_GROUP)
 			return load_absent_group(l, key, base);
@@ -312,6 +346,8 @@ static int load_key(const struct loader *l, const config_setting_t *group,
 		return load_map(l, at, key, base);
 	case KEY_NAMES:
 		return load_names(l, at, key, base);
+	case KEY_LEVELS:
+		return load_levels(l, at, key, base);
 	case KEY_INT:
 		if (config_setting_type(at) != CONFIG_TYPE_INT)
 			return bad(l, at, "'%s' must be a whole number", key->name);

@@ -57,10 +57,16 @@ struct config_environment {
 	size_t n_several, n_order;
 };
 
+struct config_lint {
+	const char *rule, *level; /* words of core/schema/rules.h */
+};
+
 struct config_database {
 	const char *name, *type; /* type: "mysql" */
 	struct config_environment *environments;
 	size_t n_environments;
+	struct config_lint *lint; /* rules whose level is not their own */
+	size_t n_lint;
 };
 
 struct config {

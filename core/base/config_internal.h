@@ -24,6 +24,8 @@ enum key_type {
 	KEY_MAP, /* named sections: an array of structs whose first member is the name */
 	KEY_STRMAP, /* named strings: an array of struct config_schema */
 	KEY_NAMES,  /* strings: an array of const char * */
+	KEY_LEVELS, /* names of `names` = words of `choices`: array of struct config_lint
+		     */
 };
 
 /* A section with a `fork` has two forms: without that key, and with it. */
@@ -40,10 +42,14 @@ struct key {
 	const char *preset; /* default as text; NULL = required */
 	int min, max;	    /* KEY_INT */
 	size_t offset;	    /* of the value, or of the array pointer */
-	size_t count;	    /* KEY_MAP, KEY_STRMAP, KEY_NAMES: of the size_t beside it */
+	size_t count;	    /* KEY_MAP, KEY_STRMAP, KEY_NAMES, KEY_LEVELS: of the size_t
+			       beside it */
 	const struct section *sub;
-	const char *choices; /* KEY_CHOICE: words with one space between them */
-	enum form form;	     /* in which form of the section the key may stand */
+	const char *choices; /* KEY_CHOICE, KEY_LEVELS: words with one space between */
+	const char *names;   /* KEY_LEVELS: likewise */
+	const char *fixed;   /* KEY_LEVELS: names that can only have the last choice */
+	const char *why_fixed;
+	enum form form; /* in which form of the section the key may stand */
 	const char *example, *doc;
 	const char *example_with; /* KEY_MAP of forks: name of the second example */
 };

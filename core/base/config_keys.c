@@ -134,6 +134,24 @@ static const struct section environment_section = {
 	.fork_offset = offsetof(struct config_environment, n_several),
 };
 
+/* The ids of core/schema/rules.def, which this folder cannot see; a test compares them. */
+#define LINT_RULES \
+	"recompute_values not_null required_column drop_default" \
+	" drop_auto_increment add_primary_key change_primary_key add_unique" \
+	" unite_values drop_index add_check drop_check add_foreign_key" \
+	" drop_foreign_key leave_innodb repartition counter_capacity" \
+	" no_primary_key primary_key_type foreign_key odd_name" \
+	" character_set redundant_index storage_engine zero_date" \
+	" comment_characters small_counter inexact_money" \
+	" no_future_partition too_many_indexes nullable_unique" \
+	" reserved_word deprecated_type display_width unenforced_check" \
+	" timestamp_2038 float_column enum_or_set signed_counter wide_index" \
+	" wide_primary_key mixed_collation name_case table_comment" \
+	" unmanaged_object rename_done"
+#define LINT_LOSSES \
+	"drop_table drop_column lossy_type charset_narrowing" \
+	" reorder_values becomes_generated"
+
 static const struct key database_keys[] = {
 	{ .name = "type", .type = KEY_STR, .offset = offsetof(struct config_database, type),
 	  .example = "mysql", .doc = "which engine serves it: mysql (MySQL and MariaDB)" },
@@ -142,6 +160,14 @@ static const struct key database_keys[] = {
 	  .count = offsetof(struct config_database, n_environments),
 	  .sub = &environment_section, .example = "staging", .example_with = "production",
 	  .doc = "one section an environment" },
+	{ .name = "lint", .type = KEY_LEVELS, .preset = "",
+	  .offset = offsetof(struct config_database, lint),
+	  .count = offsetof(struct config_database, n_lint),
+	  .choices = "off info warning error", .names = LINT_RULES, .fixed = LINT_LOSSES,
+	  .why_fixed = "a change that loses data always needs the option allow_unsafe",
+	  .example = "foreign_key = \"warning\"; table_comment = \"info\";",
+	  .doc = "rule = off, info, warning or error; an error makes a change unsafe."
+		 " GET /api/lint-rules lists the rules" },
 };
 static const struct section database_section = {
 	SECTION(database_keys, struct config_database)

@@ -66,6 +66,21 @@ static void dump_option(const struct key *key, const char *section, int depth, F
 	fputs("};\n", out);
 }
 
+static void dump_levels(const struct key *key, const char *base, int depth, FILE *out)
+{
+	const struct config_lint *list =
+		*(const struct config_lint *const *)(const void *)(base + key->offset);
+	size_t n = *(const size_t *)(const void *)(base + key->count);
+
+	fprintf(out, "%s = {\n", key->name);
+	for (size_t i = 0; i < n; i++) {
+		indent(out, depth + 1);
+		fprintf(out, "%s = \"%s\";\n", list[i].rule, list[i].level);
+	}
+	indent(out, depth);
+	fputs("};\n", out);
+}
+
 static void dump_section(const struct section *section, const char *base, int depth,
 			 FILE *out)
 {
@@ -129,6 +144,9 @@ static void dump_section(const struct section *section, const char *base, int de
 		case KEY_NAMES:
 			dump_names(key, base, out);
 			break;
+		case KEY_LEVELS:
+			dump_levels(key, base, depth, out);
+			break;
 		}
 	}
 }
@@ -188,6 +206,7 @@ static void example_section(const struct section *section, enum form form, int d
 			fputs("};\n", out);
 			break;
 		case KEY_STRMAP:
+		case KEY_LEVELS:
 			fprintf(out, "%s = { %s };\n", key->name, key->example);
 			break;
 		case KEY_STR:

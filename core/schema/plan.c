@@ -21,7 +21,7 @@
 #include "core/schema/lint.h"
 #include "core/schema/load.h"
 #include "core/schema/order.h"
-#include "core/schema/unsafe.h"
+#include "core/schema/rules.h"
 #include "core/schema/verify.h"
 #include "core/schema/workspace.h"
 
@@ -278,21 +278,8 @@ static void check_change(struct planner *p, struct space *s, const struct change
 static void judge_safety(struct planner *p, const struct change *c,
 			 struct schema_change *out)
 {
-	const char *first;
-	char *reasons;
-
-	if (!c->desired) {
-		out->is_unsafe = true;
-		out->unsafe_reason = UNSAFE_DROP_TABLE;
-		return;
-	}
-	reasons =
-		c->diff ? unsafe_reasons(p->result, c->diff) : mem_strdup(p->result, "");
-	if (lint_change(&p->lint, c->live, c->desired, &first) > 0)
-		reasons = mem_printf(p->result, "%s%s%s", reasons, *reasons ? "; " : "",
-				     first);
-	out->is_unsafe = *reasons != '\0';
-	out->unsafe_reason = reasons;
+	out->unsafe_reason = lint_change(&p->lint, c->live, c->desired, c->diff);
+	out->is_unsafe = *out->unsafe_reason != '\0';
 }
 
 static void describe(struct planner *p, struct space *s, const struct change *c,
@@ -407,7 +394,7 @@ static void keep_originals(struct planner *p, const struct space *s)
 		char *message = mem_printf(s->tmp, "`%s` is a %s: it is left as it is",
 					   o->name, o->type);
 
-		lint_add(&p->lint, "unmanaged_object", "info", o->name, "", message);
+		lint_note(&p->lint, RULE_unmanaged_object, o->name, "", message);
 	}
 }
 
@@ -476,6 +463,8 @@ int schema_plan(TALLOC_CTX *ctx, const struct db_params *target,
 
 	*out = NULL;
 	p.errors.ctx = p.lint.ctx = p.refused.ctx = p.result;
+	p.lint.config = options->lint;
+	p.lint.n_config = options->n_lint;
 	rc = check_input(namespaces, n_namespaces, err);
 	if (rc == 0)
 		rc = open_connections(&p, target, err);

@@ -9,6 +9,7 @@
  * CONSTRAINT_OTHER or a setting with the text as its name.
  */
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/schema/options.h"
@@ -379,6 +380,7 @@ static const char *without_counter(struct table *t, const char *sql)
 			continue;
 		while (from > sql && from[-1] == ' ')
 			from--;
+		t->counter = strtoull(k->v[i + 2].text, NULL, 10);
 		return mem_printf(t, "%.*s%s", (int)(from - sql), sql, to);
 	}
 	return mem_strdup(t, sql);

@@ -13,6 +13,7 @@
 #ifndef SB_SCHEMA_SCHEMA_H
 #define SB_SCHEMA_SCHEMA_H
 
+#include "core/base/config.h"
 #include "engines/engine.h"
 
 /* ---- input ---------------------------------------------------------------------- */
@@ -45,7 +46,8 @@ struct schema_change {
 };
 
 struct schema_lint {
-	const char *message, *table, *column, *linter;
+	const char *message, *table, *column;
+	const char *linter;   /* id of a rule: rules.def */
 	const char *severity; /* error, warning, info */
 	const char *fix_type; /* "" or what kind of fix would help */
 };
@@ -88,6 +90,8 @@ struct schema_plan_options {
 	enum engine_algorithm algorithm; /* AUTO, or a forced one */
 	/* Where scratch schemas are made and statements tried; NULL = on the target. */
 	const struct db_params *workspace;
+	const struct config_lint *lint; /* the database's levels; NULL = the rules' own */
+	size_t n_lint;
 };
 
 /*

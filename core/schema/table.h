@@ -84,6 +84,7 @@ struct table {
 	const char *engine, *charset, *collation;
 	const char *row_format_printed; /* "" = not named */
 	const char *row_format;		/* in effect: "Dynamic" */
+	uint64_t counter;		/* the next AUTO_INCREMENT value; 0 = not told */
 	bool wide_text; /* its file had a text that servers keep as "?" (load.c) */
 };
 

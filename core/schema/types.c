@@ -192,10 +192,6 @@ static uint64_t sure_characters(const struct table_column *c)
 static bool text_fits(const struct table_column *from, const struct table_column *to,
 		      const char **why)
 {
-	if (!charset_covers(from->charset, to->charset)) {
-		*why = "characters that the new character set does not have are lost";
-		return false;
-	}
 	if (strcmp(to->type, "char") == 0 && strcmp(from->type, "char") != 0) {
 		*why = "CHAR loses trailing spaces";
 		return false;
@@ -228,8 +224,7 @@ static bool list_fits(const struct table_column *from, const struct table_column
 	for (size_t i = 0; i < from->n_elements; i++)
 		if (strcmp(from->elements[i], to->elements[i]) != 0)
 			return false;
-	*why = "characters that the new character set does not have are lost";
-	return charset_covers(from->charset, to->charset);
+	return true;
 }
 
 static bool list_fits_text(const struct table_column *from, const struct table_column *to)
@@ -284,8 +279,8 @@ static bool same_family_fits(const struct table_column *from,
 	return strcmp(from->type, to->type) == 0 && same_text(from->args, to->args);
 }
 
-bool types_lossless(TALLOC_CTX *ctx, const struct table_column *from,
-		    const struct table_column *to, const char **why)
+static bool fits(TALLOC_CTX *ctx, const struct table_column *from,
+		 const struct table_column *to, const char **why)
 {
 	enum family f = type_of(from)->family, t = type_of(to)->family;
 
@@ -309,4 +304,54 @@ bool types_lossless(TALLOC_CTX *ctx, const struct table_column *from,
 	*why = mem_printf(ctx, "converting %s to %s may fail or alter values", from->type,
 			  to->type);
 	return false;
+}
+
+enum type_loss types_loss(TALLOC_CTX *ctx, const struct table_column *from,
+			  const struct table_column *to, const char **why)
+{
+	if (!charset_covers(from->charset, to->charset)) {
+		*why = "characters that the new character set does not have are lost";
+		return LOSS_CHARACTERS;
+	}
+	if (fits(ctx, from, to, why))
+		return LOSS_NONE;
+	return type_of(from)->family == FAMILY_LIST && type_of(to)->family == FAMILY_LIST
+		       ? LOSS_ELEMENTS
+		       : LOSS_VALUES;
+}
+
+uint64_t types_greatest_integer(const struct table_column *c)
+{
+	const struct type *t = type_of(c);
+
+	if (t->family != FAMILY_INTEGER)
+		return 0;
+	return UINT64_MAX >> (64 - t->size + (c->is_unsigned ? 0 : 1));
+}
+
+unsigned types_character_bytes(const struct table_column *c)
+{
+	return type_of(c)->family == FAMILY_TEXT ? bytes_per_character(c->charset) : 1;
+}
+
+uint64_t types_most_bytes(const struct table_column *c)
+{
+	const struct type *t = type_of(c);
+
+	switch (t->family) {
+	case FAMILY_INTEGER:
+		return t->size / 8;
+	case FAMILY_TEXT:
+		return t->size ? t->size : arg(c, 1) * bytes_per_character(c->charset);
+	case FAMILY_BINARY:
+		return t->size ? t->size : arg(c, 1);
+	case FAMILY_DECIMAL:
+	case FAMILY_FLOAT:
+	case FAMILY_BIT:
+	case FAMILY_TEMPORAL:
+	case FAMILY_LIST:
+	case FAMILY_OTHER:
+		break;
+	}
+	return 8;
 }

@@ -1,16 +1,22 @@
 /*
- * unsafe.h - which changes need somebody's explicit consent (SEMANTICS H).
+ * unsafe.h - which changes destroy data, may fail, or are noticed by others (SEMANTICS
+ * H).
  *
- * Called by plan.c for every ALTER; an unsafe one is only applied with `allow_unsafe`.
+ * Called by lint.c for every ALTER. Each class of changes is a rule of rules.def.
  */
 #ifndef SB_SCHEMA_UNSAFE_H
 #define SB_SCHEMA_UNSAFE_H
 
 #include "core/schema/diff.h"
+#include "core/schema/findings.h"
 
-/* Why the change is unsafe, reasons separated by "; ". "" = it is safe. */
+void unsafe_check(struct findings *list, const struct table_diff *d);
+
+/* Why the change is unsafe when nothing is configured, separated by "; "; "" = it is
+ * safe. */
 char *unsafe_reasons(TALLOC_CTX *ctx, const struct table_diff *d);
 
-#define UNSAFE_DROP_TABLE "drops the table and all its rows"
+/* Does the rule have a check here? */
+bool unsafe_has(enum rule_id rule);
 
 #endif

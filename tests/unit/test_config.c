@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/base/config.h"
+#include "core/schema/rules.h"
 #include "tests/unit/unit.h"
 
 static TALLOC_CTX *ctx;
@@ -174,6 +175,11 @@ static void a_workspace_is_a_connection_of_its_own(void **unused)
 	free(dump);
 }
 
+#define LINT(rules)                                                                     \
+	STORAGE "databases = { shop = { type = \"mysql\"; environments = { staging = {" \
+		" user = \"t\"; password = \"env:TEST_PW\"; }; };\n lint = {" rules     \
+		"}; }; };\n"
+
 static void what_is_wrong_is_said_with_its_line(void **unused)
 {
 	static const struct {
@@ -224,6 +230,12 @@ static void what_is_wrong_is_said_with_its_line(void **unused)
 		{ STORAGE SHOP
 		  "tokens = { Alice = { role = \"read\"; sha256 = \"0\"; }; };",
 		  "'Alice' is not a name" },
+		{ LINT("foreign_key = \"loud\";"),
+		  ":3: 'foreign_key' must be one of: off info warning error" },
+		{ LINT("foreign_key = 1;"),
+		  ":3: 'foreign_key' must be one of: off info warning error" },
+		{ LINT("drop_table = \"warning\";"),
+		  ":3: 'drop_table' can only be \"error\": a change that loses data" },
 		{ STORAGE FLEET("deployments = { };"),
 		  ":3: 'deployments' must name at least one" },
 		{ STORAGE FLEET(THREE "port = 3306;"),
@@ -337,6 +349,65 @@ static void the_example_is_valid(void **unused)
 	free(text);
 }
 
+/* The keys and the rules are the same, and every rule can have every level but those that
+ * tell of lost data. */
+static void every_lint_rule_has_a_level(void **unused)
+{
+	static const char *const levels[] = { "off", "info", "warning", "error" };
+	char *text, *list = NULL;
+	struct config *c;
+	struct sb_err err;
+	size_t known = 0;
+
+	(void)unused;
+	for (size_t i = 0; i < N_RULES; i++) {
+		const struct rule *r = &lint_rules[i];
+
+		for (size_t k = 0; k < ARRAY_SIZE(levels); k++) {
+			bool may = r->scope != SCOPE_LOSS || k == 3;
+
+			text = talloc_asprintf(ctx, LINT("%s = \"%s\";"), r->id,
+					       levels[k]);
+			if ((load(text, &c, &err) == 0) != may)
+				fail_msg("%s = %s: %s", r->id, levels[k], err.msg);
+			if (!may)
+				assert_non_null(strstr(err.msg, "needs the option "
+								"allow_unsafe"));
+			else
+				assert_int_equal(rule_level(r, c->databases[0].lint, 1),
+						 k);
+		}
+	}
+	assert_int_equal(load(LINT("nope = \"off\";"), &c, &err), -1);
+	list = strstr(err.msg, ":3: 'lint' has nothing named 'nope'; there are: ");
+	assert_non_null(list);
+	list = strstr(list, "there are: ") + strlen("there are: ");
+	for (char *word = strtok(list, " "); word; word = strtok(NULL, " "), known++)
+		assert_non_null(rule_by_name(word));
+	for (size_t i = 0; i < N_RULES; i++)
+		known += lint_rules[i].scope == SCOPE_LOSS;
+	assert_int_equal(known, N_RULES);
+}
+
+static void lint_levels_are_dumped(void **unused)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	struct config *c;
+	struct sb_err err;
+
+	(void)unused;
+	assert_int_equal(
+		load(LINT("foreign_key = \"off\"; name_case = \"info\";"), &c, &err), 0);
+	assert_int_equal(c->databases[0].n_lint, 2);
+	config_dump(c, out);
+	fclose(out);
+	assert_non_null(strstr(text, "foreign_key = \"off\";"));
+	assert_non_null(strstr(text, "name_case = \"info\";"));
+	free(text);
+}
+
 /* etc/schemabot.conf.example is what --example-config prints. */
 static void the_shipped_example_is_up_to_date(void **unused)
 {
@@ -373,6 +444,8 @@ int main(void)
 		cmocka_unit_test(a_workspace_is_a_connection_of_its_own),
 		cmocka_unit_test(the_example_is_valid),
 		cmocka_unit_test(the_shipped_example_is_up_to_date),
+		cmocka_unit_test(every_lint_rule_has_a_level),
+		cmocka_unit_test(lint_levels_are_dumped),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
