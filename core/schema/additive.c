@@ -48,7 +48,10 @@ static bool widens(const struct table_diff *d, struct clause *k)
 	if (strcmp(k->old_column->canonical, k->column->canonical) == 0)
 		return false;
 	tmp = mem_ctx(NULL, "one clause");
-	safe = *unsafe_reasons(tmp, &one) == '\0';
+	/* A stored column of another expression is computed anew: nothing is lost. */
+	safe = (k->old_column->kind == COLUMN_STORED &&
+		k->column->kind == COLUMN_STORED) ||
+	       *unsafe_reasons(tmp, &one) == '\0';
 	talloc_free(tmp);
 	k->positioned = false;
 	return safe;
