@@ -45,12 +45,27 @@ int engine_algorithm_parse(const char *text, int *a); /* -1 for an unknown text 
 
 /* ---- planning ------------------------------------------------------------------- */
 
+/* What a statement does with the rows that are there; harmless first. */
+#define ENGINE_COSTS(X)                                                    \
+	X(UNKNOWN, "")		/* nobody could tell */                    \
+	X(METADATA, "metadata") /* none is read or written */              \
+	X(INDEX, "index")	/* all are read once, to build an index */ \
+	X(REBUILD, "rebuild")	/* all are read and written into new pages */
+enum engine_cost {
+#define X(name, text) ENGINE_COST_##name,
+	ENGINE_COSTS(X)
+#undef X
+};
+const char *engine_cost_name(enum engine_cost c);
+int engine_cost_parse(const char *text, int *c); /* -1 for an unknown text */
+
 struct engine_verdict {
 	/* As on the wire: "" = online; "direct" = natively, and it blocks writers while
 	 * it runs; "blocked" = cannot be executed by this engine at all. */
 	const char *execution_mode;
 	const char *reason;		 /* a sentence, "" when there is nothing to say */
 	enum engine_algorithm algorithm; /* what the server accepted on the empty copy */
+	enum engine_cost cost;
 };
 
 /* ---- driving -------------------------------------------------------------------- */
@@ -197,16 +212,27 @@ struct engine_tidied {
 	int errors;		 /* what could not be removed; the log says why */
 };
 
+/* What would `task` do? */
+struct engine_question {
+	struct db *db;	    /* connected with the scratch schema as default */
+	const char *schema; /* which holds an empty copy of the live table(s) */
+	/* Where the table is in earnest, to be read only: what its history allows. */
+	struct db *live;
+	const char *live_schema;
+	const struct engine_task *task;	 /* its schema is the scratch schema */
+	enum engine_algorithm algorithm; /* AUTO, or a forced one */
+	/* A dropped table is moved away and kept so long; 0 = it is destroyed. */
+	int keep_drops_hours;
+};
+
 struct engine_ops {
 	/*
-	 * What would `ddl` do? `db` is connected with the scratch schema `schema` as
-	 * default, which holds an empty copy of the live table(s); judging runs the
-	 * statement there, so that afterwards the copy has its result. Strings of
-	 * *verdict belong to ctx. -1 = the statement does not work at all, or the server
-	 * did not answer; with a forced `algorithm` that is impossible: SB_EINVALID.
+	 * Judging runs the statement in the scratch schema, so that afterwards the copy
+	 * has its result. Strings of *verdict belong to ctx. -1 = the statement does not
+	 * work at all, or the server did not answer; with a forced algorithm that is
+	 * impossible: SB_EINVALID.
 	 */
-	int (*judge)(TALLOC_CTX *ctx, struct db *db, const char *schema,
-		     const struct engine_task *task, enum engine_algorithm algorithm,
+	int (*judge)(TALLOC_CTX *ctx, const struct engine_question *question,
 		     struct engine_verdict *verdict, struct sb_err *err);
 
 	/*

@@ -23,6 +23,12 @@ static const char *const algorithm_names[] = {
 #undef X
 };
 
+static const char *const cost_names[] = {
+#define X(name, text) [ENGINE_COST_##name] = text,
+	ENGINE_COSTS(X)
+#undef X
+};
+
 static const char *const task_state_names[] = {
 #define X(name, text) [ENGINE_TASK_##name] = text,
 	ENGINE_TASK_STATES(X)
@@ -70,6 +76,21 @@ int engine_algorithm_parse(const char *text, int *a)
 	for (size_t i = 0; i < ARRAY_SIZE(algorithm_names); i++)
 		if (strcmp(algorithm_names[i], text) == 0) {
 			*a = (int)i;
+			return 0;
+		}
+	return -1;
+}
+
+const char *engine_cost_name(enum engine_cost c)
+{
+	return cost_names[c];
+}
+
+int engine_cost_parse(const char *text, int *c)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(cost_names); i++)
+		if (strcmp(cost_names[i], text) == 0) {
+			*c = (int)i;
 			return 0;
 		}
 	return -1;

@@ -49,6 +49,16 @@ static struct json_object *list_of(struct json_object *item)
 	return o;
 }
 
+static struct json_object *integer_or_null(void)
+{
+	struct json_object *o = js_object(), *types = js_array();
+
+	js_push(types, json_object_new_string("integer"));
+	js_push(types, json_object_new_string("null"));
+	js_add(o, "type", types);
+	return o;
+}
+
 static struct json_object *doc_type(TALLOC_CTX *ctx, const struct doc_field *f)
 {
 	struct json_object *o;
@@ -62,6 +72,8 @@ static struct json_object *doc_type(TALLOC_CTX *ctx, const struct doc_field *f)
 		return o;
 	case DOC_INT:
 		return typed("integer");
+	case DOC_COUNT:
+		return integer_or_null();
 	case DOC_BOOL:
 		return typed("boolean");
 	case DOC_OBJECT:

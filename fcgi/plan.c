@@ -177,6 +177,8 @@ static int plan_deployment(const struct request *req, const struct app_target *t
 	struct schema_namespace *namespaces;
 	size_t n;
 
+	if (target->environment->quarantine_drops)
+		options.keep_drops_hours = target->environment->drops_retention_hours;
 	if (decode_schema_files(req->ctx, in->schema_files, d, &namespaces, &n, err) < 0)
 		return -1;
 	*schema_files = render_schema_files(req->ctx, namespaces, n);

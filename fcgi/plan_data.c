@@ -8,6 +8,15 @@
 /* ---- writing ------------------------------------------------------------------------
  */
 
+/* null: the server does not know. */
+static void js_count(struct json_object *o, const char *key, int64_t n)
+{
+	if (n >= 0)
+		js_int(o, key, n);
+	else
+		js_add(o, key, NULL);
+}
+
 struct json_object *plan_change_json(const struct schema_change *c)
 {
 	struct json_object *o = js_object();
@@ -21,10 +30,10 @@ struct json_object *plan_change_json(const struct schema_change *c)
 	js_str(o, "execution_mode", c->execution_mode);
 	js_str(o, "mode_reason", c->mode_reason);
 	js_str(o, "algorithm", engine_algorithm_name(c->algorithm));
-	if (c->table_rows >= 0)
-		js_int(o, "table_rows", c->table_rows);
-	if (c->table_bytes >= 0)
-		js_int(o, "table_bytes", c->table_bytes);
+	js_bool(o, "metadata_only", c->cost == ENGINE_COST_METADATA);
+	js_str(o, "cost", engine_cost_name(c->cost));
+	js_count(o, "table_rows", c->table_rows);
+	js_count(o, "table_bytes", c->table_bytes);
 	return o;
 }
 
@@ -88,8 +97,9 @@ static int64_t number(struct json_object *o, const char *key)
 {
 	struct json_object *value;
 
-	return json_object_object_get_ex(o, key, &value) ? json_object_get_int64(value)
-							 : -1;
+	return json_object_object_get_ex(o, key, &value) && value
+		       ? json_object_get_int64(value)
+		       : -1;
 }
 
 static struct json_object *list(struct json_object *root, const char *key, size_t *n)
@@ -106,9 +116,11 @@ static struct json_object *list(struct json_object *root, const char *key, size_
 static int read_change(struct json_object *o, struct schema_change *c)
 {
 	struct json_object *is_unsafe;
-	int algorithm;
+	int algorithm, cost;
 
+	/* Plans from before `cost` was kept have none. */
 	if (engine_algorithm_parse(text(o, "algorithm"), &algorithm) < 0 ||
+	    engine_cost_parse(text(o, "cost"), &cost) < 0 ||
 	    !json_object_object_get_ex(o, "is_unsafe", &is_unsafe) || !*text(o, "ddl"))
 		return -1;
 	*c = (struct schema_change){
@@ -121,6 +133,7 @@ static int read_change(struct json_object *o, struct schema_change *c)
 		.execution_mode = text(o, "execution_mode"),
 		.mode_reason = text(o, "mode_reason"),
 		.algorithm = (enum engine_algorithm)algorithm,
+		.cost = (enum engine_cost)cost,
 		.table_rows = number(o, "table_rows"),
 		.table_bytes = number(o, "table_bytes"),
 	};

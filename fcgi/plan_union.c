@@ -60,6 +60,12 @@ static int harshness(const char *execution_mode)
 						       : 0;
 }
 
+/* What is not known counts as the dearest. */
+static int dearness(enum engine_cost cost)
+{
+	return cost == ENGINE_COST_UNKNOWN ? ENGINE_COST_REBUILD + 1 : (int)cost;
+}
+
 static void combine(struct schema_change *have, const struct schema_change *c)
 {
 	if (harshness(c->execution_mode) > harshness(have->execution_mode)) {
@@ -68,6 +74,8 @@ static void combine(struct schema_change *have, const struct schema_change *c)
 	}
 	if (c->algorithm > have->algorithm)
 		have->algorithm = c->algorithm;
+	if (dearness(c->cost) > dearness(have->cost))
+		have->cost = c->cost;
 	if (c->is_unsafe && !have->is_unsafe) {
 		have->is_unsafe = true;
 		have->unsafe_reason = c->unsafe_reason;

@@ -14,6 +14,7 @@ enum doc_type {
 	DOC_STRING,
 	DOC_TIME, /* RFC 3339, UTC */
 	DOC_INT,
+	DOC_COUNT, /* an integer, or null: not known */
 	DOC_BOOL,
 	DOC_OBJECT, /* of schema `of` */
 	DOC_LIST,   /* of schema `of` */

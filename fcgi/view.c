@@ -8,6 +8,7 @@
 #include "core/base/buf.h"
 #include "core/model/rollout.h"
 #include "fcgi/plan_data.h"
+#include "fcgi/plan_summary.h"
 
 #define REASON_MAX_BYTES 240 /* SEMANTICS G.2: a failure's reason in a list */
 
@@ -67,9 +68,20 @@ static struct json_object *all_changes(const struct schema_plan *outcome)
 	return list;
 }
 
+/* The options that an apply of it has anyway. */
+static struct json_object *plan_options(const struct plan *plan)
+{
+	struct json_object *o = js_object();
+
+	if (plan->rollback_of && *plan->rollback_of)
+		js_str(o, "rollback", "true");
+	return o;
+}
+
 struct json_object *view_plan(const struct plan *plan, const struct schema_plan *outcome)
 {
 	struct json_object *o = js_object(), *lint = js_array(), *errors = js_array();
+	TALLOC_CTX *tmp = mem_ctx(NULL, "view_plan");
 
 	for (size_t i = 0; i < outcome->n_lint; i++)
 		js_push(lint, plan_lint_json(&outcome->lint[i]));
@@ -89,6 +101,10 @@ struct json_object *view_plan(const struct plan *plan, const struct schema_plan 
 	js_add(o, "changes", all_changes(outcome));
 	js_add(o, "lint_violations", lint);
 	js_add(o, "errors", errors);
+	js_str(o, "summary", plan_summary(tmp, outcome, plan->rollback_of));
+	js_add(o, "options", plan_options(plan));
+	str_if_any(o, "rollback_of", plan->rollback_of);
+	talloc_free(tmp);
 	return o;
 }
 

@@ -44,6 +44,7 @@ struct plan {
 	char *schema_files;   /* JSON as requested: {ns:{files:{name:sql}}} */
 	char *plan_data;      /* JSON: changes, lint_violations, errors, originals */
 	int n_changes, n_errors;
+	char *rollback_of; /* the apply that it takes back; "" = none */
 	char *created_at;
 };
 

@@ -340,11 +340,13 @@ static int prove(struct planner *p, struct space *s, struct schema_change *out,
 	struct proof *proofs = mem_array(s->tmp, struct proof, s->n + 1);
 	const struct verification v = { .work = p->work,
 					.keeper = p->keeper,
+					.source = p->live,
 					.ns = s->ns,
 					.live = s->live,
 					.desired = s->desired->scratch,
 					.engine = p->options->engine,
 					.algorithm = p->options->algorithm,
+					.keep_drops_hours = p->options->keep_drops_hours,
 					.additive = p->options->additive };
 	size_t *at = mem_array(s->tmp, size_t, s->n + 1), n = 0;
 
@@ -370,6 +372,7 @@ static int prove(struct planner *p, struct space *s, struct schema_change *out,
 		o->execution_mode = proofs[i].verdict.execution_mode;
 		o->mode_reason = proofs[i].verdict.reason;
 		o->algorithm = proofs[i].verdict.algorithm;
+		o->cost = proofs[i].verdict.cost;
 		if (proofs[i].error)
 			text_add(&p->errors, "%s: table `%s`: %s", s->ns->name, o->table,
 				 proofs[i].error);

@@ -42,6 +42,7 @@ struct schema_change {
 	const char *execution_mode; /* engine_verdict */
 	const char *mode_reason;
 	enum engine_algorithm algorithm;
+	enum engine_cost cost;
 	int64_t table_rows, table_bytes; /* the server's estimate; -1 = unknown */
 };
 
@@ -88,6 +89,7 @@ struct schema_plan_options {
 			*/
 	const struct engine *engine;	 /* judges each statement; NULL = no verdicts */
 	enum engine_algorithm algorithm; /* AUTO, or a forced one */
+	int keep_drops_hours; /* a dropped table is moved away for so long; 0 = not */
 	/* Where scratch schemas are made and statements tried; NULL = on the target. */
 	const struct db_params *workspace;
 	const struct config_lint *lint; /* the database's levels; NULL = the rules' own */

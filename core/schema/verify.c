@@ -58,10 +58,18 @@ static int judge(struct verifier *x, const struct proof *p,
 				    .ddl = p->ddl,
 				    .action = p->action };
 
+	const struct engine_question question = { .db = v->work,
+						  .schema = x->scratch->name,
+						  .live = v->source,
+						  .live_schema = v->ns->schema,
+						  .task = &task,
+						  .algorithm = v->algorithm,
+						  .keep_drops_hours =
+							  v->keep_drops_hours };
+
 	if (!v->engine || !v->engine->ops.judge)
 		return db_run(v->work, p->ddl, why);
-	return v->engine->ops.judge(x->ctx, v->work, x->scratch->name, &task,
-				    v->algorithm, verdict, why);
+	return v->engine->ops.judge(x->ctx, &question, verdict, why);
 }
 
 /* An empty copy of a live table, once: what became of it since then is what counts. */
@@ -106,7 +114,8 @@ static int make_copies(struct verifier *x, const struct proof *p, struct sb_err 
 /* The checks are on while the statement runs, as they will be in earnest. */
 static int execute(struct verifier *x, struct proof *p, struct sb_err *err)
 {
-	struct engine_verdict verdict = { "", "", ENGINE_ALGORITHM_AUTO };
+	struct engine_verdict verdict = { "", "", ENGINE_ALGORITHM_AUTO,
+					  ENGINE_COST_UNKNOWN };
 	struct sb_err why = { 0 };
 	int rc;
 

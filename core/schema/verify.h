@@ -25,13 +25,15 @@ struct proof {
 
 struct verification {
 	struct db *work, *keeper;
+	struct db *source; /* where the live tables are: only read */
 	const struct schema_namespace *ns;
 	const struct schema_view *live;
 	const struct scratch
 		*desired; /* has the desired tables; NULL when none was loaded */
 	const struct engine *engine; /* may be NULL */
 	enum engine_algorithm algorithm;
-	bool additive; /* what additive_filter() takes out may remain */
+	int keep_drops_hours; /* schema_plan_options */
+	bool additive;	      /* what additive_filter() takes out may remain */
 };
 
 /* Fill in the results; strings belong to ctx. -1: the server was lost or refuses us. */

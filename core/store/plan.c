@@ -5,20 +5,23 @@
 
 #include "core/base/fault.h"
 
-#define PLAN_STATEMENTS(S)                                                             \
-	S(PLAN_INSERT, "INSERT INTO plans (plan_id, database_name, database_type,"     \
-		       " environment, deployment, target, engine, repository,"         \
-		       " pull_request, head_sha, schema_files, plan_data, n_changes,"  \
-		       " n_errors) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") \
-	S(PLAN_GET, "SELECT id, plan_id, database_name, database_type, environment,"   \
-		    " deployment, target, engine, repository, pull_request, head_sha," \
-		    " schema_files, plan_data, n_changes, n_errors, created_at"        \
-		    " FROM plans WHERE plan_id = ?")                                   \
-	S(PLAN_OF_APPLY,                                                               \
-	  "SELECT p.id, plan_id, p.database_name, p.database_type,"                    \
-	  " p.environment, p.deployment, target, p.engine, p.repository,"              \
-	  " p.pull_request, head_sha, schema_files, plan_data, n_changes,"             \
-	  " n_errors, p.created_at FROM plans p JOIN applies a"                        \
+#define PLAN_STATEMENTS(S)                                                         \
+	S(PLAN_INSERT,                                                             \
+	  "INSERT INTO plans (plan_id, database_name, database_type,"              \
+	  " environment, deployment, target, engine, repository,"                  \
+	  " pull_request, head_sha, schema_files, plan_data, n_changes,"           \
+	  " n_errors, rollback_of) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"    \
+	  " ?, ?, ?)")                                                             \
+	S(PLAN_GET,                                                                \
+	  "SELECT id, plan_id, database_name, database_type, environment,"         \
+	  " deployment, target, engine, repository, pull_request, head_sha,"       \
+	  " schema_files, plan_data, n_changes, n_errors, rollback_of, created_at" \
+	  " FROM plans WHERE plan_id = ?")                                         \
+	S(PLAN_OF_APPLY,                                                           \
+	  "SELECT p.id, plan_id, p.database_name, p.database_type,"                \
+	  " p.environment, p.deployment, target, p.engine, p.repository,"          \
+	  " p.pull_request, head_sha, schema_files, plan_data, n_changes,"         \
+	  " n_errors, rollback_of, p.created_at FROM plans p JOIN applies a"       \
 	  " ON a.plan_row = p.id WHERE a.id = ?")
 
 DB_STATEMENTS(plan, PLAN_STATEMENTS)
@@ -31,7 +34,8 @@ static const struct db_col plan_columns[] = {
 	COL(STR, struct plan, repository),  COL(I64, struct plan, pull_request),
 	COL(STR, struct plan, head_sha),    COL(STR, struct plan, schema_files),
 	COL(STR, struct plan, plan_data),   COL(INT, struct plan, n_changes),
-	COL(INT, struct plan, n_errors),    COL(STR, struct plan, created_at),
+	COL(INT, struct plan, n_errors),    COL(STR, struct plan, rollback_of),
+	COL(STR, struct plan, created_at),
 };
 
 static const char *or_empty(const char *s)
@@ -48,7 +52,8 @@ int plan_insert(struct db *db, const struct plan *p, struct sb_err *err)
 		    BIND(p->plan_id, p->database, p->database_type, p->environment,
 			 p->deployment, p->target, p->engine, or_empty(p->repository),
 			 p->pull_request, or_empty(p->head_sha), p->schema_files,
-			 p->plan_data, p->n_changes, p->n_errors),
+			 p->plan_data, p->n_changes, p->n_errors,
+			 or_empty(p->rollback_of)),
 		    err);
 	return n < 0 ? -1 : 0;
 }

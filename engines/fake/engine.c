@@ -14,15 +14,12 @@
 #include "core/base/json.h"
 #include "engines/fake/fake.h"
 
-static int fake_judge(TALLOC_CTX *ctx, struct db *db, const char *schema,
-		      const struct engine_task *task, enum engine_algorithm algorithm,
+static int fake_judge(TALLOC_CTX *ctx, const struct engine_question *question,
 		      struct engine_verdict *verdict, struct sb_err *err)
 {
 	(void)ctx;
-	(void)schema;
-	(void)algorithm;
 	*verdict = (struct engine_verdict){ .execution_mode = "", .reason = "" };
-	return db_run(db, task->ddl, err);
+	return db_run(question->db, question->task->ddl, err);
 }
 
 /* ---- open, close --------------------------------------------------------------------

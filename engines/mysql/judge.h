@@ -6,8 +6,7 @@
 
 #include "engines/engine.h"
 
-int mysql_judge(TALLOC_CTX *ctx, struct db *db, const char *schema,
-		const struct engine_task *task, enum engine_algorithm algorithm,
+int mysql_judge(TALLOC_CTX *ctx, const struct engine_question *question,
 		struct engine_verdict *verdict, struct sb_err *err);
 
 #endif

@@ -1,4 +1,5 @@
 -- What was proposed. Immutable once written; the original schema is in plan_data.
+-- rollback_of names the apply whose changes it takes back.
 CREATE TABLE `plans` (
   `id` bigint unsigned NOT NULL AUTO_INCREMENT,
   `plan_id` varchar(64) NOT NULL,
@@ -15,6 +16,7 @@ CREATE TABLE `plans` (
   `plan_data` longtext NOT NULL,
   `n_changes` int NOT NULL DEFAULT 0,
   `n_errors` int NOT NULL DEFAULT 0,
+  `rollback_of` varchar(64) NOT NULL DEFAULT '',
   `created_at` datetime(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
   PRIMARY KEY (`id`),
   UNIQUE KEY `uq_plan_id` (`plan_id`),

@@ -22,6 +22,11 @@ def check(value, schema, where):
     kind = schema.get("type")
     if kind is None:
         return
+    if isinstance(kind, list):
+        if value is None:
+            assert "null" in kind, f"{where} is null, not {kind}"
+            return
+        kind, = set(kind) - {"null"}
     assert isinstance(value, TYPES[kind]) and (kind == "boolean") == isinstance(value, bool), \
         f"{where} is {value!r}, not {kind}"
     if schema.get("format") == "date-time":

@@ -48,6 +48,8 @@ def test_a_dropped_table_is_kept_until_its_time_is_over(quarantine):
     stack = quarantine
     stack.target(ITEMS)
     stack.target("INSERT INTO items VALUES (1), (2)")
+    change = stack.plan({})["changes"][0]["table_changes"][0]
+    assert DROPS in change["mode_reason"] and "24 hours" in change["mode_reason"] and change["is_unsafe"]
     done = stack.wait_state(drop_all(stack), "completed")
     assert stack.tables() == []
     names = kept(stack)

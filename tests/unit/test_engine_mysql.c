@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engines/artefact.h"
+#include "engines/mysql/cost.h"
 #include "engines/mysql/ladder.h"
 #include "engines/mysql/locks.h"
 #include "tests/unit/unit.h"
@@ -138,6 +139,71 @@ static void nothing_harsher_than_announced(void **unused)
 		assert_string_equal(
 			allowed(cases[i].forced, cases[i].announced, cases[i].blocking),
 			cases[i].want);
+}
+
+/* Pages as pairs "table index", or none that can be seen. */
+static struct mysql_pages pages(const char *const *pairs, size_t n)
+{
+	struct db_rows *rows = mem_new(ctx, struct db_rows);
+
+	rows->n = n;
+	rows->width = 2;
+	rows->cell = mem_array(ctx, char **, n);
+	for (size_t i = 0; i < n; i++) {
+		rows->cell[i] = mem_array(ctx, char *, 2);
+		rows->cell[i][0] = talloc_strndup(ctx, pairs[i], 1);
+		rows->cell[i][1] = mem_strdup(ctx, pairs[i] + 2);
+	}
+	return (struct mysql_pages){ rows };
+}
+
+static void pages_tell_the_cost(void **unused)
+{
+	static const char *const was[] = { "1 10", "1 11", "2 20" };
+	static const struct {
+		const char *is[4];
+		enum engine_cost cost;
+	} cases[] = {
+		{ { "1 10", "1 11", "2 20" }, ENGINE_COST_METADATA },
+		{ { "1 10", "2 20" }, ENGINE_COST_METADATA }, /* dropped */
+		{ { "1 10", "1 11", "2 20", "3 30" },
+		  ENGINE_COST_METADATA }, /* partition */
+		{ { "1 10", "1 12", "2 20" }, ENGINE_COST_INDEX },
+		{ { "3 30", "3 31", "2 20" }, ENGINE_COST_REBUILD },
+	};
+	struct mysql_pages before = pages(was, ARRAY_SIZE(was)), none = { NULL };
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		size_t n = 0;
+		struct mysql_pages after;
+
+		while (n < 4 && cases[i].is[n])
+			n++;
+		after = pages(cases[i].is, n);
+		assert_int_equal(mysql_pages_cost(&before, &after), cases[i].cost);
+		assert_int_equal(mysql_pages_cost(&none, &after), ENGINE_COST_UNKNOWN);
+		assert_int_equal(mysql_pages_cost(&after, &none), ENGINE_COST_UNKNOWN);
+	}
+	none = pages(was, 0);
+	assert_int_equal(mysql_pages_cost(&none, &before), ENGINE_COST_UNKNOWN);
+	assert_string_equal(mysql_file_name(ctx, "a-b$_9 `/"),
+			    "a@002db@0024_9@0020@0060@002f");
+	assert_null(mysql_file_name(ctx, "naïve"));
+}
+
+static void costs_have_one_name_each(void **unused)
+{
+	int cost;
+
+	(void)unused;
+	for (int c = ENGINE_COST_UNKNOWN; c <= ENGINE_COST_REBUILD; c++) {
+		assert_int_equal(
+			engine_cost_parse(engine_cost_name((enum engine_cost)c), &cost),
+			0);
+		assert_int_equal(cost, c);
+	}
+	assert_int_equal(engine_cost_parse("much", &cost), -1);
 }
 
 static void only_refusals_are_climbed_over(void **unused)
@@ -367,6 +433,8 @@ int main(void)
 		cmocka_unit_test(quarantine_names),
 		cmocka_unit_test(the_ladder_gets_harsher_upwards),
 		cmocka_unit_test(nothing_harsher_than_announced),
+		cmocka_unit_test(pages_tell_the_cost),
+		cmocka_unit_test(costs_have_one_name_each),
 		cmocka_unit_test(only_refusals_are_climbed_over),
 		cmocka_unit_test(lock_names_tell_tables_apart),
 		cmocka_unit_test(engines_are_found),

@@ -167,6 +167,8 @@ static bool fits(struct json_object *value, const struct doc_field *f)
 		return text[10] == 'T' && text[strlen(text) - 1] == 'Z';
 	case DOC_INT:
 		return json_object_is_type(value, json_type_int);
+	case DOC_COUNT:
+		return !value || json_object_is_type(value, json_type_int);
 	case DOC_BOOL:
 		return json_object_is_type(value, json_type_boolean);
 	case DOC_OBJECT:
@@ -318,11 +320,11 @@ static void plans_survive_storage(void **unused)
 {
 	static const struct schema_change changes[] = {
 		{ "b", "t1", "ALTER TABLE `t1` ADD \"é\"", "alter", true, "why", "direct",
-		  "slow", ENGINE_ALGORITHM_COPY, 12, 34 },
+		  "slow", ENGINE_ALGORITHM_COPY, ENGINE_COST_REBUILD, 12, 34 },
 		{ "a", "t2", "CREATE TABLE `t2` (…)", "create", false, "", "", "",
-		  ENGINE_ALGORITHM_AUTO, -1, -1 },
+		  ENGINE_ALGORITHM_AUTO, ENGINE_COST_METADATA, -1, -1 },
 		{ "b", "t3", "DROP TABLE `t3`", "drop", true, "gone", "", "",
-		  ENGINE_ALGORITHM_AUTO, 0, 0 },
+		  ENGINE_ALGORITHM_AUTO, ENGINE_COST_UNKNOWN, 0, 0 },
 	};
 	static const struct schema_lint lint[] = { { "m", "t", "c", "l", "warning",
 						     "" } };
@@ -348,7 +350,8 @@ static void plans_survive_storage(void **unused)
 			    .repository = text,
 			    .pull_request = 7,
 			    .head_sha = text,
-			    .created_at = when };
+			    .created_at = when,
+			    .rollback_of = text };
 	char *stored = plan_data_render(ctx, &before);
 	struct schema_plan *after;
 	struct json_object *o, *namespaces;
