@@ -97,7 +97,9 @@ static void clause(struct writer *w, const struct table_diff *d, const struct cl
 		break;
 	case CLAUSE_ADD_FOREIGN_KEY:
 	case CLAUSE_ADD_CHECK:
-		buf_printf(&w->b, "ADD %s", k->constraint->definition);
+		buf_printf(&w->b, "ADD %s",
+			   k->unnamed ? k->constraint->content
+				      : k->constraint->definition);
 		break;
 	case CLAUSE_ENGINE:
 		buf_printf(&w->b, "ENGINE=%s", k->value);

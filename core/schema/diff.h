@@ -49,6 +49,7 @@ struct clause {
 	bool positioned; /* column: goes behind `after`, or to the front when NULL */
 	const char *after;
 	const char *name, *value; /* settings, partitions */
+	bool unnamed;		  /* constraint: the server finds a name that is free */
 };
 
 struct table_diff {
@@ -57,6 +58,7 @@ struct table_diff {
 	size_t n; /* 0 = nothing to do */
 	/* A difference that no clause can express, as a sentence; NULL = none. */
 	const char *inexpressible;
+	const bool *recreated; /* for each column of `from`; NULL = none */
 };
 
 /* Compare. The result belongs to ctx and points into both tables. */

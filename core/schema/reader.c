@@ -9,10 +9,11 @@
  * CONSTRAINT_OTHER or a setting with the text as its name.
  */
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/schema/options.h"
+#include "core/schema/printed.h"
 #include "core/schema/table.h"
 
 static char *lower_case(TALLOC_CTX *ctx, const struct token *t)
@@ -22,6 +23,12 @@ static char *lower_case(TALLOC_CTX *ctx, const struct token *t)
 	for (char *p = s; *p; p++)
 		*p = (char)tolower((unsigned char)*p);
 	return s;
+}
+
+static void add_lower_case(struct buf *b, const struct token *t)
+{
+	for (size_t i = 0; i < t->len; i++)
+		buf_char(b, (char)tolower((unsigned char)t->text[i]));
 }
 
 /* ---- columns ---------------------------------------------------------------------- */
@@ -181,10 +188,26 @@ static const char *index_kind_words(enum index_kind kind)
 	return "KEY";
 }
 
-/* What follows the brackets, without visibility and without the default USING BTREE. */
-static void read_index_rest(struct buf *b, const struct tokens *t, size_t i, size_t to,
+/* USING BTREE and USING HASH where the engine knows no other, or takes it by itself. */
+static bool is_moot_type(const struct table *table, const struct table_index *x,
+			 const struct token *type)
+{
+	if (strcasecmp(table->engine, "MEMORY") == 0)
+		return token_is(type, "HASH");
+	return token_is(type, "BTREE") ||
+	       (x->kind == INDEX_PLAIN && strcasecmp(table->engine, "InnoDB") == 0);
+}
+
+/*
+ * What follows the brackets, without visibility, a type that says nothing, and a block
+ * size that InnoDB ignores: servers print it when it is not the table's any more.
+ */
+static void read_index_rest(struct buf *b, const struct table *table, size_t i, size_t to,
 			    struct table_index *x)
 {
+	const struct tokens *t = &table->tokens;
+	bool innodb = strcasecmp(table->engine, "InnoDB") == 0;
+
 	for (; i < to; i++) {
 		const struct token *k = &t->v[i];
 
@@ -193,8 +216,10 @@ static void read_index_rest(struct buf *b, const struct tokens *t, size_t i, siz
 		} else if (token_is(k, "VISIBLE")) {
 			x->visible = true;
 		} else if ((token_is(k, "NOT") && token_is(k + 1, "IGNORED")) ||
-			   (token_is(k, "USING") && token_is(k + 1, "BTREE"))) {
+			   (token_is(k, "USING") && is_moot_type(table, x, k + 1))) {
 			i++;
+		} else if (innodb && token_is(k, "KEY_BLOCK_SIZE")) {
+			i += token_punct(k + 1, '=') ? 2 : 1;
 		} else {
 			buf_char(b, ' ');
 			buf_add(b, k->text, k->len);
@@ -202,9 +227,27 @@ static void read_index_rest(struct buf *b, const struct tokens *t, size_t i, siz
 	}
 }
 
-static bool read_index(TALLOC_CTX *ctx, const struct tokens *t, size_t from, size_t to,
-		       struct table_index *x)
+/* The key parts as they are compared: the case of a column's name says nothing. */
+static void add_parts(struct buf *b, const struct tokens *t, size_t from, size_t to)
 {
+	int depth = t->v[from].depth;
+
+	for (size_t i = from; i < to; i++) {
+		const struct token *k = &t->v[i];
+
+		if (k->space && i > from)
+			buf_char(b, ' ');
+		if (k->type == TOKEN_IDENT && k->depth == depth)
+			add_lower_case(b, k);
+		else
+			buf_add(b, k->text, k->len);
+	}
+}
+
+static bool read_index(struct table *table, size_t from, size_t to, struct table_index *x)
+{
+	TALLOC_CTX *ctx = table;
+	const struct tokens *t = &table->tokens;
 	static const struct {
 		const char *word;
 		enum index_kind kind;
@@ -236,9 +279,9 @@ static bool read_index(TALLOC_CTX *ctx, const struct tokens *t, size_t from, siz
 	x->definition = tokens_text(ctx, t, from, to);
 	buf_init(&b, ctx);
 	buf_printf(&b, "%s (", index_kind_words(x->kind));
-	tokens_join(&b, t, i + 1, close - 1);
+	add_parts(&b, t, i + 1, close - 1);
 	buf_char(&b, ')');
-	read_index_rest(&b, t, close, to, x);
+	read_index_rest(&b, table, close, to, x);
 	x->canonical = b.data;
 	return true;
 }
@@ -257,28 +300,79 @@ static void read_parent(TALLOC_CTX *ctx, const struct tokens *t, size_t i, size_
 	}
 }
 
-static void read_constraint(TALLOC_CTX *ctx, const struct tokens *t, size_t from,
-			    size_t to, struct table_constraint *c)
+/* t_ibfk_1 (InnoDB), t_chk_1 (MySQL), CONSTRAINT_1 (MariaDB): nobody chose this name. */
+static bool is_generated_name(const struct table *t, const char *name,
+			      enum constraint_kind kind)
+{
+	const char *infix = kind == CONSTRAINT_FOREIGN_KEY ? "_ibfk_" : "_chk_";
+	size_t len = strlen(t->name);
+
+	if (kind == CONSTRAINT_CHECK && strncmp(name, "CONSTRAINT_", 11) == 0)
+		name += 11;
+	else if (strncasecmp(name, t->name, len) == 0 &&
+		 strncmp(name + len, infix, strlen(infix)) == 0)
+		name += len + strlen(infix);
+	else
+		return false;
+	return *name && name[strspn(name, "0123456789")] == '\0';
+}
+
+/*
+ * FOREIGN KEY (`a`) REFERENCES `p` (`i`) ON DELETE CASCADE, without what says nothing:
+ * the case of a column's name, and the action that InnoDB takes anyway (RESTRICT and NO
+ * ACTION are the same to it).
+ */
+static char *foreign_key_canonical(TALLOC_CTX *ctx, const struct tokens *t, size_t i,
+				   size_t to)
 {
 	struct buf b;
 
 	buf_init(&b, ctx);
-	tokens_canonical(&b, t, from, to);
+	for (; i < to; i++) {
+		const struct token *k = &t->v[i];
+		bool moot = token_is(k, "ON") &&
+			    (token_is(k + 2, "RESTRICT") || token_is(k + 2, "NO"));
+
+		if (moot) {
+			i += token_is(k + 2, "NO") ? 3 : 2;
+			continue;
+		}
+		if (k->space && b.len > 0)
+			buf_char(&b, ' ');
+		if (k->depth > t->v[0].depth + 1)
+			add_lower_case(&b, k);
+		else
+			buf_add(&b, k->text, k->len);
+	}
+	return b.data;
+}
+
+static void read_constraint(struct table *table, size_t from, size_t to,
+			    struct table_constraint *c)
+{
+	const struct tokens *t = &table->tokens;
+	struct buf b;
+
 	*c = (struct table_constraint){ .kind = CONSTRAINT_OTHER,
-					.definition = tokens_text(ctx, t, from, to),
-					.canonical = b.data };
-	c->name = c->definition;
+					.definition = tokens_text(table, t, from, to) };
+	c->name = c->content = c->canonical = c->definition;
 	if (!token_is(&t->v[from], "CONSTRAINT"))
 		return;
 	if (token_is(&t->v[from + 2], "FOREIGN")) {
 		c->kind = CONSTRAINT_FOREIGN_KEY;
-		read_parent(ctx, t, from, to, c);
+		read_parent(table, t, from, to, c);
+		c->canonical = foreign_key_canonical(table, t, from + 2, to);
 	} else if (token_is(&t->v[from + 2], "CHECK")) {
 		c->kind = CONSTRAINT_CHECK;
+		buf_init(&b, table);
+		tokens_canonical(&b, t, from + 2, to);
+		c->canonical = b.data;
 	} else {
 		return;
 	}
-	c->name = token_name(ctx, &t->v[from + 1]);
+	c->content = tokens_text(table, t, from + 2, to);
+	c->name = token_name(table, &t->v[from + 1]);
+	c->generated = is_generated_name(table, c->name, c->kind);
 }
 
 /* ---- the table -------------------------------------------------------------------- */
@@ -291,11 +385,10 @@ static void read_element(struct table *t, size_t from, size_t to)
 	if (t->tokens.v[from].type == TOKEN_IDENT) {
 		read_column(t, &t->tokens, from, to, &column);
 		t->columns[t->n_columns++] = column;
-	} else if (read_index(t, &t->tokens, from, to, &index)) {
+	} else if (read_index(t, from, to, &index)) {
 		t->indexes[t->n_indexes++] = index;
 	} else {
-		read_constraint(t, &t->tokens, from, to,
-				&t->constraints[t->n_constraints++]);
+		read_constraint(t, from, to, &t->constraints[t->n_constraints++]);
 	}
 }
 
@@ -367,25 +460,6 @@ static int read_options(struct table *t, size_t i, struct sb_err *err)
 	return 0;
 }
 
-/* Cut " AUTO_INCREMENT=5" out: it is data, and changes with every INSERT. */
-static const char *without_counter(struct table *t, const char *sql)
-{
-	const struct tokens *k = &t->tokens;
-
-	for (size_t i = 0; i + 2 < k->n; i++) {
-		const char *from = k->v[i].text, *to = k->v[i + 2].text + k->v[i + 2].len;
-
-		if (k->v[i].depth != 0 || !token_is(&k->v[i], "AUTO_INCREMENT") ||
-		    !token_punct(&k->v[i + 1], '=') || k->v[i + 2].type != TOKEN_NUMBER)
-			continue;
-		while (from > sql && from[-1] == ' ')
-			from--;
-		t->counter = strtoull(k->v[i + 2].text, NULL, 10);
-		return mem_printf(t, "%.*s%s", (int)(from - sql), sql, to);
-	}
-	return mem_strdup(t, sql);
-}
-
 /* What is inherited is not printed; introspect.c puts the server's word over this. */
 static void inherit_collations(struct table *t)
 {
@@ -410,7 +484,7 @@ int table_read(TALLOC_CTX *ctx, const char *show_create, struct table **out,
 	t->row_format = t->row_format_printed = "";
 	if (tokenize(t, show_create, &t->tokens, err) < 0)
 		goto fail;
-	t->create_sql = without_counter(t, show_create);
+	t->create_sql = printed_clean(t, show_create, &t->tokens, &t->counter);
 	talloc_free(t->tokens.v);
 	if (tokenize(t, t->create_sql, &t->tokens, err) < 0)
 		goto fail;
@@ -422,9 +496,9 @@ int table_read(TALLOC_CTX *ctx, const char *show_create, struct table **out,
 	}
 	t->name = token_name(t, &t->tokens.v[2]);
 	close = tokens_skip(&t->tokens, 3);
-	read_elements_of(t, 3, close - 1);
 	if (read_options(t, close, err) < 0)
 		goto fail;
+	read_elements_of(t, 3, close - 1);
 	inherit_collations(t);
 	table_make_canonical(t);
 	*out = t;

@@ -60,7 +60,10 @@ enum constraint_kind { CONSTRAINT_FOREIGN_KEY, CONSTRAINT_CHECK, CONSTRAINT_OTHE
 struct table_constraint {
 	const char *name; /* of OTHER: its text */
 	enum constraint_kind kind;
-	const char *definition, *canonical;
+	bool generated;			    /* the server made the name up: t_ibfk_1 */
+	const char *definition;		    /* the whole element */
+	const char *content;		    /* without CONSTRAINT and the name */
+	const char *canonical;		    /* content, without what does not matter */
 	const char *parent, *parent_schema; /* foreign key; schema NULL = the same */
 };
 

@@ -156,6 +156,46 @@ static const struct {
 	{ TABLE(ID "`a` int, KEY `k` (`a`), KEY `l` (`a`)"),
 	  TABLE(ID "`a` int, KEY `m` (`a`), KEY `n` (`id`)"),
 	  "DROP INDEX `l`, RENAME INDEX `k` TO `m`, ADD KEY `n` (`id`)", NULL },
+	{ TABLE(ID "`a` int, KEY `k` (`a`), KEY `l` (`a`), KEY `m` (`a`)"),
+	  TABLE(ID "`a` int, KEY `x` (`a`), KEY `l` (`a`), KEY `y` (`a`)"),
+	  "RENAME INDEX `k` TO `x`, RENAME INDEX `m` TO `y`", NULL },
+	{ TABLE(ID "`a` int, KEY `k` (`a`) KEY_BLOCK_SIZE=4 USING HASH COMMENT 'x'"),
+	  TABLE(ID "`a` int, KEY `k` (`a`) COMMENT 'x'"), "", NULL },
+	{ TABLE(ID "`Ab` int, KEY `k` (`Ab`(4) DESC,`id`), "
+		   "CONSTRAINT `f` FOREIGN KEY (`Ab`) REFERENCES `P` (`I`)"),
+	  TABLE(ID "`ab` int, KEY `k` (`ab`(4) DESC,`id`), "
+		   "CONSTRAINT `F` FOREIGN KEY (`ab`) REFERENCES `P` (`i`) "
+		   "ON DELETE NO ACTION ON UPDATE RESTRICT"),
+	  "CHANGE COLUMN `Ab` `ab` int", NULL },
+	{ TABLE(ID "CONSTRAINT `t_ibfk_1` FOREIGN KEY (`a`) REFERENCES `p` (`i`), "
+		   "CONSTRAINT `t_ibfk_2` FOREIGN KEY (`b`) REFERENCES `p` (`i`)"),
+	  TABLE(ID "CONSTRAINT `t_ibfk_1` FOREIGN KEY (`b`) REFERENCES `p` (`i`), "
+		   "CONSTRAINT `t_ibfk_2` FOREIGN KEY (`c`) REFERENCES `p` (`i`)"),
+	  "DROP FOREIGN KEY `t_ibfk_1`, ADD FOREIGN KEY (`c`) REFERENCES `p` (`i`)",
+	  NULL },
+	{ TABLE(ID "CONSTRAINT `CONSTRAINT_1` CHECK (`a` > 1), "
+		   "CONSTRAINT `CONSTRAINT_2` CHECK (`a` > 2)"),
+	  TABLE(ID "CONSTRAINT `CONSTRAINT_1` CHECK (`a` > 2), "
+		   "CONSTRAINT `CONSTRAINT_2` CHECK (`a` > 2)"),
+	  "DROP CONSTRAINT `CONSTRAINT_1`, ADD CONSTRAINT `CONSTRAINT_1` CHECK (`a` > 2)",
+	  "DROP CHECK `CONSTRAINT_1`, ADD CONSTRAINT `CONSTRAINT_1` CHECK (`a` > 2)" },
+	{ TABLE(ID "`v` int GENERATED ALWAYS AS (`id`) VIRTUAL, "
+		   "`w` int GENERATED ALWAYS AS (`v`) VIRTUAL, "
+		   "KEY `k` ((`w` + 1)), CONSTRAINT `c` CHECK (`w` > 1)"),
+	  TABLE(ID "`v` int GENERATED ALWAYS AS (`id`) STORED, "
+		   "`w` int GENERATED ALWAYS AS (`v`) VIRTUAL, "
+		   "KEY `k` ((`w` + 1)), CONSTRAINT `c` CHECK (`w` > 1)"),
+	  "DROP CONSTRAINT `c`, DROP INDEX `k`, DROP COLUMN `v`, DROP COLUMN `w`, "
+	  "ADD COLUMN `v` int GENERATED ALWAYS AS (`id`) STORED, "
+	  "ADD COLUMN `w` int GENERATED ALWAYS AS (`v`) VIRTUAL, "
+	  "ADD KEY `k` ((`w` + 1)), ADD CONSTRAINT `c` CHECK (`w` > 1)",
+	  "DROP CHECK `c`, DROP INDEX `k`, DROP COLUMN `v`, DROP COLUMN `w`, "
+	  "ADD COLUMN `v` int GENERATED ALWAYS AS (`id`) STORED, "
+	  "ADD COLUMN `w` int GENERATED ALWAYS AS (`v`) VIRTUAL, "
+	  "ADD KEY `k` ((`w` + 1)), ADD CONSTRAINT `c` CHECK (`w` > 1)" },
+	{ TABLE(ID "`a` binary(9) DEFAULT '\\0\\n\xff"
+		   "''\\'\\\\x'"),
+	  TABLE(ID "`a` binary(9) DEFAULT X'000aff27275c78'"), "", NULL },
 	{ TABLE(ID "`A` int" PK), TABLE(ID "`a` int" PK), "CHANGE COLUMN `A` `a` int",
 	  NULL },
 	{ TABLE(ID "`a` int, `b` int"), TABLE("`b` bigint, " ID "`c` int"),

@@ -1,0 +1,67 @@
+/*
+ * diff_options.c - differences of table options; see diff_parts.h.
+ */
+#include <string.h>
+#include <strings.h>
+
+#include "core/schema/diff_parts.h"
+#include "core/schema/options.h"
+
+static void setting(struct table_diff *d, const char *name, const char *value)
+{
+	struct clause *k = diff_add(d, CLAUSE_SETTING);
+
+	k->name = name;
+	k->value = value;
+}
+
+static void settings(struct table_diff *d)
+{
+	for (size_t i = 0; i < d->to->n_settings; i++) {
+		const struct table_setting *s = &d->to->settings[i];
+		const char *old = table_setting(d->from, s->name);
+		const struct table_option *o = option_by_name(s->name);
+
+		if (strcmp(s->name, "AUTO_INCREMENT") == 0 ||
+		    (old && !strcmp(old, s->value)))
+			continue;
+		if (!o || o->refused)
+			diff_cannot(d, s->name, old ? old : "absent", s->value);
+		else
+			setting(d, s->name, s->value);
+	}
+	for (size_t i = 0; i < d->from->n_settings; i++) {
+		const struct table_setting *s = &d->from->settings[i];
+		const struct table_option *o = option_by_name(s->name);
+
+		if (strcmp(s->name, "AUTO_INCREMENT") == 0 ||
+		    table_setting(d->to, s->name))
+			continue;
+		if (!o || !o->reset)
+			diff_cannot(d, s->name, s->value, "absent");
+		else
+			setting(d, s->name, o->reset);
+	}
+}
+
+/* Two tables of which neither names a row format differ only in the server's default. */
+static void row_format(struct table_diff *d)
+{
+	const char *from = d->from->row_format_printed, *to = d->to->row_format_printed;
+
+	if (!*from && !*to)
+		return;
+	if (strcasecmp(d->from->row_format, d->to->row_format) == 0)
+		return;
+	diff_add(d, CLAUSE_ROW_FORMAT)->value = *to ? to : "DEFAULT";
+}
+
+void diff_options(struct table_diff *d)
+{
+	if (strcasecmp(d->from->engine, d->to->engine) != 0)
+		diff_add(d, CLAUSE_ENGINE)->value = d->to->engine;
+	if (strcasecmp(d->from->collation, d->to->collation) != 0)
+		diff_add(d, CLAUSE_COLLATION);
+	row_format(d);
+	settings(d);
+}
