@@ -9,7 +9,7 @@ BUILD := .build/$(VARIANT)
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-PKGS := libconfig json-c talloc libcrypto
+PKGS := libconfig json-c talloc libcrypto zlib libzstd
 MYSQL_CFLAGS := $(shell mysql_config --cflags 2>/dev/null | sed 's/-I/-isystem /g')
 MYSQL_LIBS := $(shell mysql_config --libs 2>/dev/null)
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
@@ -37,7 +37,7 @@ CFLAGS_ALL := -std=c17 -g $(WARN) $(CFLAGS_$(VARIANT)) -pthread $(CFLAGS)
 LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) $(MYSQL_LIBS) -pthread
 
 LIB_SRC := $(wildcard core/base/*.c core/model/*.c core/store/*.c core/schema/*.c \
-	core/drive/*.c engines/*.c engines/*/*.c)
+	core/drive/*.c engines/*.c engines/*/*.c engines/*/*/*.c)
 SCHED_LIB_SRC := $(filter-out %_main.c,$(wildcard core/scheduler/*.c))
 FCGI_SRC := $(wildcard fcgi/*.c)
 FCGI_LIB_SRC := $(filter-out fcgi/main.c,$(FCGI_SRC))

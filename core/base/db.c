@@ -263,6 +263,11 @@ int db_socket(const struct db *db)
 	return (int)db->mysql->net.fd;
 }
 
+void *db_native(struct db *db)
+{
+	return db->mysql;
+}
+
 /* ---- statements made at run time --------------------------------------------------- */
 
 static int send_text(struct db *db, enum db_intent intent, const char *sql,

@@ -78,6 +78,9 @@ unsigned db_idle_seconds(void);
 /* The connection's socket: to be dup()ed by somebody who may have to shutdown() it while
  * another thread is blocked in a call on db; the call then returns that it was lost. */
 int db_socket(const struct db *db);
+/* The client library's MYSQL *: for what this file has no word for, which is only the
+ * binlog stream. The connection is good for nothing else then. */
+void *db_native(struct db *db);
 
 /* ---- prepared statements ------------------------------------------------------- */
 
