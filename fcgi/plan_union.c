@@ -9,6 +9,7 @@ struct merge {
 	TALLOC_CTX *ctx;
 	struct schema_change *changes;
 	const char **owners; /* the deployment that brought changes[i] */
+	size_t *later;	     /* how many statements about its table followed it there */
 	size_t n_changes;
 	struct schema_lint *lint;
 	size_t n_lint;
@@ -18,28 +19,52 @@ struct merge {
 	size_t n_originals;
 };
 
-static size_t find_change(const struct merge *m, const struct schema_change *c)
+static bool same_table(const struct schema_change *a, const struct schema_change *b)
+{
+	return strcmp(a->table, b->table) == 0 && strcmp(a->namespace, b->namespace) == 0;
+}
+
+/* How many statements about its table follow changes[i]. */
+static size_t count_later(const struct schema_plan *plan, size_t i)
+{
+	size_t later = 0;
+
+	for (size_t k = i + 1; k < plan->n_changes; k++)
+		later += same_table(&plan->changes[k], &plan->changes[i]);
+	return later;
+}
+
+/*
+ * The same statement from another deployment, or n_changes. Where a table takes several,
+ * a deployment may have the first of them behind it: they are told apart from the end.
+ */
+static size_t find_change(const struct merge *m, const struct schema_change *c,
+			  size_t later)
 {
 	size_t i = 0;
 
-	while (i < m->n_changes && (strcmp(m->changes[i].table, c->table) != 0 ||
-				    strcmp(m->changes[i].namespace, c->namespace) != 0))
+	while (i < m->n_changes &&
+	       !(m->later[i] == later && same_table(&m->changes[i], c)))
 		i++;
 	return i;
 }
 
 /* Behind position `at`, so that both plans' orders of execution are kept. */
 static void insert_change(struct merge *m, size_t at, const struct schema_change *c,
-			  const char *deployment)
+			  size_t later, const char *deployment)
 {
 	m->changes = mem_grow(m->ctx, m->changes, struct schema_change, m->n_changes + 1);
 	m->owners = mem_grow(m->ctx, m->owners, const char *, m->n_changes + 1);
+	m->later = mem_grow(m->ctx, m->later, size_t, m->n_changes + 1);
 	memmove(m->changes + at + 1, m->changes + at,
 		(m->n_changes - at) * sizeof(*m->changes));
 	memmove(m->owners + at + 1, m->owners + at,
 		(m->n_changes - at) * sizeof(*m->owners));
+	memmove(m->later + at + 1, m->later + at,
+		(m->n_changes - at) * sizeof(*m->later));
 	m->changes[at] = *c;
 	m->owners[at] = deployment;
+	m->later[at] = later;
 	m->n_changes++;
 }
 
@@ -93,10 +118,10 @@ static void add_changes(struct merge *m, const struct schema_plan *plan,
 
 	for (size_t i = 0; i < plan->n_changes; i++) {
 		const struct schema_change *c = &plan->changes[i];
-		size_t at = find_change(m, c);
+		size_t later = count_later(plan, i), at = find_change(m, c, later);
 
 		if (at == m->n_changes)
-			insert_change(m, at = next, c, deployment);
+			insert_change(m, at = next, c, later, deployment);
 		else if (strcmp(m->changes[at].ddl, c->ddl) == 0)
 			combine(&m->changes[at], c);
 		else

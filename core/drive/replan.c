@@ -3,10 +3,12 @@
  *
  * Called immediately before the engine is (SEMANTICS E.2, E.3). A statement that the
  * target no longer lacks is done, whoever did it; one that would now read differently
- * from what was reviewed is refused.
+ * from what was reviewed is refused. Where a table has several, what is missing must be
+ * the last of them.
  */
 #include <string.h>
 
+#include "core/base/buf.h"
 #include "core/base/json.h"
 #include "core/drive/drive_internal.h"
 #include "core/schema/schema.h"
@@ -50,14 +52,90 @@ static int load_files(TALLOC_CTX *ctx, struct drive *d, const struct plan *plan,
 	return 0;
 }
 
-static const struct schema_change *find(const struct schema_plan *plan,
-					const struct task *t)
+/* ---- one table ------------------------------------------------------------------- */
+
+struct table_work {    /* the reviewed statements of one table, and those of now */
+	size_t *tasks; /* as indexes into drive.tasks, in their order */
+	size_t n_tasks;
+	const struct schema_change **changes;
+	size_t n_changes;
+};
+
+static bool same_table(const struct task *a, const char *namespace, const char *table)
 {
-	for (size_t i = 0; i < plan->n_changes; i++)
-		if (strcmp(plan->changes[i].namespace, t->namespace) == 0 &&
-		    strcmp(plan->changes[i].table, t->table) == 0)
-			return &plan->changes[i];
-	return NULL;
+	return !task_is_vschema(a) && strcmp(a->namespace, namespace) == 0 &&
+	       strcmp(a->table, table) == 0;
+}
+
+/* What there is about the table of task `first`, of which it is the first. */
+static void gather(TALLOC_CTX *ctx, const struct drive *d,
+		   const struct schema_plan *fresh, size_t first, struct table_work *w)
+{
+	const struct task *t = &d->tasks[first];
+
+	*w = (struct table_work){ .tasks = mem_array(ctx, size_t, d->n_tasks) };
+	w->changes = mem_array(ctx, const struct schema_change *, fresh->n_changes + 1);
+	for (size_t i = first; i < d->n_tasks; i++)
+		if (same_table(&d->tasks[i], t->namespace, t->table))
+			w->tasks[w->n_tasks++] = i;
+	for (size_t i = 0; i < fresh->n_changes; i++)
+		if (same_table(t, fresh->changes[i].namespace, fresh->changes[i].table))
+			w->changes[w->n_changes++] = &fresh->changes[i];
+}
+
+static bool is_first(const struct drive *d, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (same_table(&d->tasks[k], d->tasks[i].namespace, d->tasks[i].table))
+			return false;
+	return true;
+}
+
+/*
+ * Is what is missing now the end of what was reviewed, word for word, and was none of it
+ * carried out already? Whatever comes before that end is done.
+ */
+static bool is_rest(const struct drive *d, const struct table_work *w)
+{
+	if (w->n_changes > w->n_tasks)
+		return false;
+	for (size_t i = 0; i < w->n_changes; i++) {
+		const struct task *t = &d->tasks[w->tasks[w->n_tasks - w->n_changes + i]];
+
+		if (!task_open(t) || strcmp(t->ddl, w->changes[i]->ddl) != 0)
+			return false;
+	}
+	return true;
+}
+
+static char *drift(TALLOC_CTX *ctx, const struct task *t, const struct table_work *w)
+{
+	struct buf b;
+
+	buf_init(&b, ctx);
+	buf_printf(&b, "%s.%s has changed since the plan was reviewed: it would take ",
+		   t->namespace, t->table);
+	for (size_t i = 0; i < w->n_changes; i++)
+		buf_printf(&b, "%s\"%.300s\"", i > 0 ? ", then " : "",
+			   w->changes[i]->ddl);
+	buf_str(&b, " now. Plan again.");
+	return b.data;
+}
+
+static void compare(TALLOC_CTX *ctx, const struct drive *d, const struct table_work *w,
+		    struct replan *out)
+{
+	bool rest = is_rest(d, w);
+
+	for (size_t i = 0; i < w->n_tasks; i++) {
+		size_t k = w->tasks[i];
+
+		if (!task_open(&d->tasks[k]))
+			continue;
+		out->needed[k] = !rest ? -1 : i + w->n_changes >= w->n_tasks;
+		if (!rest)
+			out->reason[k] = drift(ctx, &d->tasks[k], w);
+	}
 }
 
 int drive_replan(TALLOC_CTX *ctx, struct drive *d, struct replan *out, struct sb_err *err)
@@ -88,21 +166,15 @@ int drive_replan(TALLOC_CTX *ctx, struct drive *d, struct replan *out, struct sb
 	out->needed = mem_array(ctx, int, d->n_tasks);
 	out->reason = mem_array(ctx, char *, d->n_tasks);
 	for (size_t i = 0; i < d->n_tasks; i++) {
-		const struct task *t = &d->tasks[i];
-		const struct schema_change *c = task_open(t) ? find(fresh, t) : NULL;
+		struct table_work work;
 
 		/* The live schema cannot tell about a VSchema: only the engine can. */
-		if (task_is_vschema(t))
-			out->needed[i] = task_open(t);
-		if (!c)
-			continue;
-		out->needed[i] = strcmp(c->ddl, t->ddl) == 0 ? 1 : -1;
-		if (out->needed[i] < 0)
-			out->reason[i] = mem_printf(
-				ctx,
-				"%s.%s has changed since the plan was reviewed: it would take "
-				"\"%.300s\" now. Plan again.",
-				t->namespace, t->table, c->ddl);
+		if (task_is_vschema(&d->tasks[i])) {
+			out->needed[i] = task_open(&d->tasks[i]);
+		} else if (is_first(d, i)) {
+			gather(ctx, d, fresh, i, &work);
+			compare(ctx, d, &work, out);
+		}
 	}
 	return 0;
 }

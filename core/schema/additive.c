@@ -90,12 +90,22 @@ static bool adds_key(const struct table_diff *d, struct clause *k)
 	return !table_primary_key(d->from);
 }
 
+/* Not one that another version has under this name. */
+static bool adds_foreign_key(const struct table_diff *d, struct clause *k)
+{
+	for (size_t i = 0; i < d->from->n_constraints; i++)
+		if (d->from->constraints[i].kind == CONSTRAINT_FOREIGN_KEY &&
+		    same_name(d->from->constraints[i].name, k->constraint->name))
+			return false;
+	return true;
+}
+
 static rule_fn *const rules[N_CLAUSE_KINDS] = {
-	[CLAUSE_DROP_CHECK] = replaces_check, [CLAUSE_DROP_INDEX] = replaces_index,
-	[CLAUSE_RENAME_INDEX] = adds_index,   [CLAUSE_DROP_COLUMN] = holds_no_data,
-	[CLAUSE_ADD_COLUMN] = adds_column,    [CLAUSE_MODIFY_COLUMN] = widens,
-	[CLAUSE_ADD_PRIMARY_KEY] = adds_key,  [CLAUSE_ADD_INDEX] = always,
-	[CLAUSE_ADD_FOREIGN_KEY] = always,    [CLAUSE_ADD_CHECK] = always,
+	[CLAUSE_DROP_CHECK] = replaces_check,	     [CLAUSE_DROP_INDEX] = replaces_index,
+	[CLAUSE_RENAME_INDEX] = adds_index,	     [CLAUSE_DROP_COLUMN] = holds_no_data,
+	[CLAUSE_ADD_COLUMN] = adds_column,	     [CLAUSE_MODIFY_COLUMN] = widens,
+	[CLAUSE_ADD_PRIMARY_KEY] = adds_key,	     [CLAUSE_ADD_INDEX] = always,
+	[CLAUSE_ADD_FOREIGN_KEY] = adds_foreign_key, [CLAUSE_ADD_CHECK] = always,
 };
 
 /* ---- what is left out ------------------------------------------------------------- */

@@ -150,6 +150,16 @@ char *ddl_create(TALLOC_CTX *ctx, const struct table *t)
 	return mem_strdup(ctx, t->create_sql);
 }
 
+char *ddl_rename(TALLOC_CTX *ctx, const char *table, const char *new)
+{
+	struct writer w = { 0 };
+
+	buf_init(&w.b, ctx);
+	name(&w, "RENAME TABLE", table);
+	name(&w, " TO", new);
+	return w.b.data;
+}
+
 char *ddl_drop(TALLOC_CTX *ctx, const char *table)
 {
 	char *quoted = db_ident(ctx, table);

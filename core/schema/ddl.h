@@ -13,6 +13,7 @@
 /* "ALTER TABLE `name` clause, clause": one line, no schema, no semicolon. */
 char *ddl_alter(TALLOC_CTX *ctx, const struct table_diff *d, enum db_flavor flavor);
 char *ddl_create(TALLOC_CTX *ctx, const struct table *t);
+char *ddl_rename(TALLOC_CTX *ctx, const char *table, const char *new);
 char *ddl_drop(TALLOC_CTX *ctx, const char *table);
 
 #endif

@@ -67,25 +67,10 @@ static bool is_kept(const struct table_diff *d, const struct table *mine,
 	       !(c->kind == CONSTRAINT_CHECK && diff_names_recreated(d, c->definition));
 }
 
-static void cannot_replace(struct table_diff *d, const struct table_constraint *c)
-{
-	if (!d->inexpressible)
-		d->inexpressible = mem_printf(
-			d,
-			"foreign key `%s` would be dropped and added under the same "
-			"name, which servers refuse in one statement; give the changed "
-			"one a new name",
-			c->name);
-}
-
 static void drop(struct table_diff *d, const struct table_constraint *c)
 {
-	const struct table_constraint *o = of_name(d->to, c);
-
 	if (c->kind == CONSTRAINT_OTHER)
 		diff_cannot(d, "a part of the table", c->name, "absent");
-	else if (c->kind == CONSTRAINT_FOREIGN_KEY && o && !o->generated)
-		cannot_replace(d, c);
 	else
 		diff_add(d, c->kind == CONSTRAINT_CHECK ? CLAUSE_DROP_CHECK
 							: CLAUSE_DROP_FOREIGN_KEY)
@@ -93,7 +78,7 @@ static void drop(struct table_diff *d, const struct table_constraint *c)
 }
 
 /* May it be added under its name? Both servers drop and add a CHECK at once, but no
- * foreign key. */
+ * foreign key: steps.c drops that before. */
 static bool is_name_free(const struct table_diff *d, const struct table_constraint *c)
 {
 	const struct table_constraint *old = of_name(d->from, c);
@@ -110,14 +95,10 @@ static void put(struct table_diff *d, const struct table_constraint *c)
 		diff_cannot(d, "a part of the table", "absent", c->name);
 		return;
 	}
-	if (!is_free && !c->generated) {
-		cannot_replace(d, c);
-		return;
-	}
 	k = diff_add(d, c->kind == CONSTRAINT_CHECK ? CLAUSE_ADD_CHECK
 						    : CLAUSE_ADD_FOREIGN_KEY);
 	k->constraint = c;
-	k->unnamed = !is_free;
+	k->unnamed = !is_free && c->generated;
 }
 
 void diff_drop_constraints(struct table_diff *d, enum constraint_kind kind)

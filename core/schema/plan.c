@@ -22,17 +22,12 @@
 #include "core/schema/load.h"
 #include "core/schema/order.h"
 #include "core/schema/rules.h"
+#include "core/schema/steps.h"
 #include "core/schema/verify.h"
 #include "core/schema/workspace.h"
 
 #define WORK_SECONDS  20 /* the longest that one statement on an empty table may take */
 #define MAX_FILE_NAME 255
-
-struct change { /* one table that differs */
-	const struct table *live, *desired;
-	struct table_diff *diff; /* both */
-	bool partial;		 /* additive: some of it is left as it is */
-};
 
 struct planner {
 	TALLOC_CTX *tmp, *result;
@@ -53,8 +48,7 @@ struct space { /* one namespace while it is planned */
 	const struct schema_namespace *ns;
 	struct schema_view *live;
 	struct desired *desired;
-	struct change *changes;
-	size_t n;
+	struct steps steps;
 };
 
 /* ---- input ------------------------------------------------------------------------ */
@@ -145,106 +139,6 @@ static int open_connections(struct planner *p, const struct db_params *target,
 	return open_one(p, &params, ", foreign_key_checks = 0", &p->work, err);
 }
 
-/* ---- what differs ----------------------------------------------------------------- */
-
-static void add_change(struct planner *p, struct space *s, const struct table *live,
-		       const struct table *desired)
-{
-	struct change c = { .live = live, .desired = desired };
-	size_t refused = p->refused.n;
-
-	if (live == desired)
-		return;
-	if (p->options->additive && !desired) {
-		additive_keep_table(&p->refused, s->ns->name, live->name);
-		return;
-	}
-	if (live && desired) {
-		c.diff = diff_tables(s->tmp, live, desired);
-		if (p->options->additive)
-			additive_filter(c.diff, s->ns->name, db_flavor(p->live),
-					&p->refused);
-		c.partial = p->refused.n > refused;
-		if (c.diff->n == 0 && !c.diff->inexpressible)
-			return;
-	}
-	s->changes[s->n++] = c;
-}
-
-static const struct table *desired_table(const struct space *s, const char *name)
-{
-	for (size_t i = 0; i < s->desired->n; i++)
-		if (s->live->fold_case ? same_name(s->desired->v[i]->name, name)
-				       : strcmp(s->desired->v[i]->name, name) == 0)
-			return s->desired->v[i];
-	return NULL;
-}
-
-/* Which tables of one kind, in the order in which foreign keys allow it. */
-enum kind { CREATED, ALTERED, DROPPED, N_KINDS };
-
-static enum kind kind_of(const struct change *c)
-{
-	return !c->live ? CREATED : c->desired ? ALTERED : DROPPED;
-}
-
-static const struct change *change_of(const struct change *v, size_t n,
-				      const struct table *t)
-{
-	for (size_t i = 0; i < n; i++)
-		if (v[i].live == t || v[i].desired == t)
-			return &v[i];
-	BUG("a table that is not in the list");
-}
-
-static void order_kind(struct planner *p, struct space *s, enum kind kind,
-		       struct change *out, size_t *n_out)
-{
-	const struct table **v = mem_array(s->tmp, const struct table *, s->n + 1);
-	const struct table *circle;
-	size_t n = 0;
-
-	for (size_t i = 0; i < s->n; i++)
-		if (kind_of(&s->changes[i]) == kind)
-			v[n++] = kind == DROPPED ? s->changes[i].live
-						 : s->changes[i].desired;
-	circle = order_by_reference(v, n);
-	if (circle && kind != ALTERED)
-		text_add(
-			&p->errors,
-			"%s: foreign keys form a circle at table `%s`, so that no order of "
-			"statements works; make this change in two steps, first without one of "
-			"the foreign keys",
-			s->ns->name, circle->name);
-	for (size_t i = 0; i < n; i++)
-		out[(*n_out)++] =
-			*change_of(s->changes, s->n, v[kind == DROPPED ? n - 1 - i : i]);
-}
-
-static void order_changes(struct planner *p, struct space *s)
-{
-	struct change *ordered = mem_array(s->tmp, struct change, s->n + 1);
-	size_t n = 0;
-
-	for (enum kind k = CREATED; k < N_KINDS; k++)
-		order_kind(p, s, k, ordered, &n);
-	s->changes = ordered;
-}
-
-static void find_changes(struct planner *p, struct space *s)
-{
-	const struct schema_view *live = s->live;
-
-	s->changes = mem_array(s->tmp, struct change, s->desired->n + live->n + 1);
-	for (size_t i = 0; i < s->desired->n; i++)
-		add_change(p, s, view_table(live, s->desired->v[i]->name),
-			   s->desired->v[i]);
-	for (size_t i = 0; i < live->n; i++)
-		if (!desired_table(s, live->v[i]->name))
-			add_change(p, s, live->v[i], NULL);
-	order_changes(p, s);
-}
-
 /* ---- what cannot be --------------------------------------------------------------- */
 
 static void check_parents(struct planner *p, struct space *s, const struct table *dropped)
@@ -261,7 +155,7 @@ static void check_parents(struct planner *p, struct space *s, const struct table
 static void check_change(struct planner *p, struct space *s, const struct change *c)
 {
 	if (c->diff && c->diff->inexpressible)
-		text_add(&p->errors, "%s: table `%s`: %s", s->ns->name, c->live->name,
+		text_add(&p->errors, "%s: table `%s`: %s", s->ns->name, c->name,
 			 c->diff->inexpressible);
 	if (c->live && table_refers_elsewhere(c->live))
 		text_add(
@@ -275,59 +169,51 @@ static void check_change(struct planner *p, struct space *s, const struct change
 
 /* ---- the result ------------------------------------------------------------------- */
 
-static void judge_safety(struct planner *p, const struct change *c,
+/* What is questionable about the table in the end is said with its last statement. */
+static void judge_safety(struct planner *p, const struct step *step,
 			 struct schema_change *out)
 {
-	out->unsafe_reason = lint_change(&p->lint, c->live, c->desired, c->diff);
+	const struct change *c = step->change;
+	const struct table *from = step->last && c->base ? c->base : step->from;
+
+	out->unsafe_reason = lint_change(&p->lint, from, step->to, step->diff);
 	out->is_unsafe = *out->unsafe_reason != '\0';
 }
 
-static void describe(struct planner *p, struct space *s, const struct change *c,
+static void describe(struct planner *p, struct space *s, const struct step *step,
 		     struct schema_change *out)
 {
-	const char *name = c->live ? c->live->name : c->desired->name;
+	bool is_new = !step->change->live;
 
 	*out = (struct schema_change){
 		.namespace = mem_strdup(p->result, s->ns->name),
-		.table = mem_strdup(p->result, name),
+		.table = mem_strdup(p->result, step->change->name),
+		.action = step->action,
+		.ddl = mem_strdup(p->result, step->ddl),
 		.execution_mode = "",
 		.mode_reason = "",
 		.algorithm = ENGINE_ALGORITHM_AUTO,
-		.table_rows = c->live ? -1 : 0,
-		.table_bytes = c->live ? -1 : 0,
+		.table_rows = is_new ? 0 : -1,
+		.table_bytes = is_new ? 0 : -1,
 	};
-	switch (kind_of(c)) {
-	case CREATED:
-		out->action = "create";
-		out->ddl = ddl_create(p->result, c->desired);
-		break;
-	case ALTERED:
-		out->action = "alter";
-		out->ddl = ddl_alter(p->result, c->diff, db_flavor(p->live));
-		break;
-	case DROPPED:
-	case N_KINDS:
-		out->action = "drop";
-		out->ddl = ddl_drop(p->result, name);
-		break;
-	}
-	judge_safety(p, c, out);
+	judge_safety(p, step, out);
 }
 
 static int measure(struct planner *p, struct space *s, struct schema_change *out,
 		   struct sb_err *err)
 {
-	const char **names = mem_array(s->tmp, const char *, s->n + 1);
+	const struct steps *steps = &s->steps;
+	const char **names = mem_array(s->tmp, const char *, steps->n + 1);
 	struct table_size *sizes;
 	size_t n = 0;
 
-	for (size_t i = 0; i < s->n; i++)
-		if (s->changes[i].live)
-			names[n++] = s->changes[i].live->name;
+	for (size_t i = 0; i < steps->n; i++)
+		if (steps->v[i].change->live)
+			names[n++] = steps->v[i].change->live->name;
 	if (introspect_sizes(s->tmp, p->live, s->ns->schema, names, n, &sizes, err) < 0)
 		return -1;
-	for (size_t i = 0, k = 0; i < s->n; i++)
-		if (s->changes[i].live) {
+	for (size_t i = 0, k = 0; i < steps->n; i++)
+		if (steps->v[i].change->live) {
 			out[i].table_rows = sizes[k].rows;
 			out[i].table_bytes = sizes[k++].bytes;
 		}
@@ -337,7 +223,8 @@ static int measure(struct planner *p, struct space *s, struct schema_change *out
 static int prove(struct planner *p, struct space *s, struct schema_change *out,
 		 struct sb_err *err)
 {
-	struct proof *proofs = mem_array(s->tmp, struct proof, s->n + 1);
+	const struct steps *steps = &s->steps;
+	struct proof *proofs = mem_array(s->tmp, struct proof, steps->n + 1);
 	const struct verification v = { .work = p->work,
 					.keeper = p->keeper,
 					.source = p->live,
@@ -348,21 +235,24 @@ static int prove(struct planner *p, struct space *s, struct schema_change *out,
 					.algorithm = p->options->algorithm,
 					.keep_drops_hours = p->options->keep_drops_hours,
 					.additive = p->options->additive };
-	size_t *at = mem_array(s->tmp, size_t, s->n + 1), n = 0;
+	size_t *at = mem_array(s->tmp, size_t, steps->n + 1), n = 0;
 
-	for (size_t i = 0; i < s->n; i++) {
-		const struct change *c = &s->changes[i];
+	for (size_t i = 0; i < steps->n; i++) {
+		const struct step *step = &steps->v[i];
+		const struct change *c = step->change;
 
 		if ((c->diff && c->diff->inexpressible) ||
 		    (c->live && table_refers_elsewhere(c->live)))
 			continue; /* an error already */
 		at[n] = i;
-		proofs[n++] = (struct proof){ .table = out[i].table,
-					      .ddl = out[i].ddl,
-					      .action = out[i].action,
-					      .live = c->live,
-					      .desired = c->desired,
-					      .partial = c->partial };
+		proofs[n++] =
+			(struct proof){ .table = out[i].table,
+					.ddl = out[i].ddl,
+					.action = out[i].action,
+					.live = step->first ? c->live : NULL,
+					.desired = step->last ? c->desired : step->to,
+					.partial = c->partial,
+					.more = !step->last };
 	}
 	if (n > 0 && verify(p->result, &v, proofs, n, err) < 0)
 		return -1;
@@ -403,18 +293,28 @@ static void keep_originals(struct planner *p, const struct space *s)
 
 static int plan_changes(struct planner *p, struct space *s, struct sb_err *err)
 {
+	const struct renames renames = { .fold_case = s->live->fold_case,
+					 .flavor = db_flavor(p->live) };
+	const struct steps_request request = {
+		.namespace = s->ns->name,
+		.live = s->live,
+		.desired = s->desired,
+		.renames = &renames,
+		.refused = p->options->additive ? &p->refused : NULL,
+	};
 	struct schema_change *out;
 
-	find_changes(p, s);
+	steps_make(s->tmp, &request, &s->steps);
 	p->changes = mem_grow(p->result, p->changes, struct schema_change,
-			      p->n_changes + s->n + 1);
+			      p->n_changes + s->steps.n + 1);
 	out = p->changes + p->n_changes;
-	for (size_t i = 0; i < s->n; i++) {
-		check_change(p, s, &s->changes[i]);
-		describe(p, s, &s->changes[i], &out[i]);
+	for (size_t i = 0; i < s->steps.n; i++) {
+		if (s->steps.v[i].first)
+			check_change(p, s, s->steps.v[i].change);
+		describe(p, s, &s->steps.v[i], &out[i]);
 	}
-	p->n_changes += s->n;
-	if (p->options->skip_verification || s->n == 0)
+	p->n_changes += s->steps.n;
+	if (p->options->skip_verification || s->steps.n == 0)
 		return 0;
 	return measure(p, s, out, err) < 0 ? -1 : prove(p, s, out, err);
 }

@@ -288,16 +288,38 @@ static bool read_index(struct table *table, size_t from, size_t to, struct table
 
 /* ---- constraints ------------------------------------------------------------------ */
 
-static void read_parent(TALLOC_CTX *ctx, const struct tokens *t, size_t i, size_t to,
-			struct table_constraint *c)
+/* The names between the brackets that open at i. */
+static const char *const *read_names(TALLOC_CTX *ctx, const struct tokens *t, size_t i,
+				     size_t *n)
 {
+	size_t end = token_punct(&t->v[i], '(') ? tokens_skip(t, i) : i;
+	const char **names = mem_array(ctx, const char *, end - i + 1);
+
+	*n = 0;
+	for (; i < end; i++)
+		if (t->v[i].type == TOKEN_IDENT)
+			names[(*n)++] = token_name(names, &t->v[i]);
+	return names;
+}
+
+/* CONSTRAINT `name` FOREIGN KEY (columns) REFERENCES parent (columns) */
+static void read_foreign_key(TALLOC_CTX *ctx, const struct tokens *t, size_t i, size_t to,
+			     struct table_constraint *c)
+{
+	size_t n;
+
+	c->columns = read_names(ctx, t, i + 4, &c->n_columns);
 	while (i < to && !token_is(&t->v[i], "REFERENCES"))
 		i++;
 	c->parent = token_name(ctx, &t->v[i + 1]);
 	if (token_punct(&t->v[i + 2], '.')) {
 		c->parent_schema = c->parent;
 		c->parent = token_name(ctx, &t->v[i + 3]);
+		i += 2;
 	}
+	c->parent_columns = read_names(ctx, t, i + 2, &n);
+	if (n < c->n_columns)
+		c->n_columns = n;
 }
 
 /* t_ibfk_1 (InnoDB), t_chk_1 (MySQL), CONSTRAINT_1 (MariaDB): nobody chose this name. */
@@ -360,7 +382,7 @@ static void read_constraint(struct table *table, size_t from, size_t to,
 		return;
 	if (token_is(&t->v[from + 2], "FOREIGN")) {
 		c->kind = CONSTRAINT_FOREIGN_KEY;
-		read_parent(table, t, from, to, c);
+		read_foreign_key(table, t, from, to, c);
 		c->canonical = foreign_key_canonical(table, t, from + 2, to);
 	} else if (token_is(&t->v[from + 2], "CHECK")) {
 		c->kind = CONSTRAINT_CHECK;

@@ -21,7 +21,8 @@ enum column_kind { COLUMN_BASE, COLUMN_VIRTUAL, COLUMN_STORED };
 
 struct table_column {
 	const char *name;
-	const char *definition; /* after the name */
+	const char *renamed_from; /* on the server until the next ALTER (rewrite.h) */
+	const char *definition;	  /* after the name */
 	const char *canonical;
 	const char *type; /* first word, lower-case: "varchar" */
 	const char *args; /* between the type's brackets: "20", "10,2"; NULL = none */
@@ -65,6 +66,8 @@ struct table_constraint {
 	const char *content;		    /* without CONSTRAINT and the name */
 	const char *canonical;		    /* content, without what does not matter */
 	const char *parent, *parent_schema; /* foreign key; schema NULL = the same */
+	const char *const *columns, *const *parent_columns; /* foreign key */
+	size_t n_columns;				    /* of each */
 };
 
 struct table_setting { /* one table option */

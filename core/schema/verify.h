@@ -15,9 +15,10 @@
 struct proof {
 	/* in */
 	const char *table, *ddl, *action;
-	const struct table *live;    /* NULL = is created */
-	const struct table *desired; /* NULL = is dropped */
+	const struct table *live;    /* to be copied; NULL = there is none, or already */
+	const struct table *desired; /* what it leaves; NULL = no table */
 	bool partial; /* additive: it need not become the desired table entirely */
+	bool more;    /* statements about this table follow */
 	/* out */
 	struct engine_verdict verdict; /* strings never NULL */
 	const char *error; /* why it is not what it should be; NULL = proved */

@@ -131,6 +131,14 @@ static enum outcome send_once(struct attempt *a, const char *sql, struct sb_err 
 	return mysql_rung_refused(err->db_errno) ? REFUSED : FAILED;
 }
 
+/* What the table is called as long as the statement waits. */
+static const char *is_named(const struct attempt *a)
+{
+	const char *old = mysql_renamed_from(a->mem, a->task->ddl);
+
+	return old ? old : a->task->table;
+}
+
 /* One statement, as often as lock waits allow. */
 static enum outcome send(struct attempt *a, const char *sql, struct sb_err *err)
 {
@@ -141,7 +149,7 @@ static enum outcome send(struct attempt *a, const char *sql, struct sb_err *err)
 		if (o != FAILED || db_error_kind(err->db_errno) != DB_ERR_BUSY)
 			return o;
 		a->tries++;
-		who = mysql_blocker(a->mem, a->run->ddl, a->task->schema, a->task->table);
+		who = mysql_blocker(a->mem, a->run->ddl, a->task->schema, is_named(a));
 		if (a->tries >= MYSQL_LOCK_TRIES ||
 		    clock_ms() - a->began_ms > MYSQL_LOCK_BUDGET_MS) {
 			sb_err(err, SB_ERETRY,
@@ -304,7 +312,9 @@ static enum outcome do_task(struct attempt *a, struct sb_err *err)
 
 	if (use_schema(a, err) < 0)
 		return FAILED;
-	if (strcmp(a->task->action, "alter") == 0) {
+	if (mysql_renamed_from(a->mem, a->task->ddl)) {
+		o = send(a, a->task->ddl, err);
+	} else if (strcmp(a->task->action, "alter") == 0) {
 		estimate_rows(a);
 		o = climb(a, err);
 	} else if (strcmp(a->task->action, "drop") == 0) {
@@ -317,13 +327,14 @@ static enum outcome do_task(struct attempt *a, struct sb_err *err)
 	return o == REFUSED ? FAILED : o;
 }
 
-/* The task is over: nobody has to know any more who worked on its table. */
+/* The table's last task is over: nobody has to know any more who worked on it. */
 static void forget_checkpoint(struct attempt *a)
 {
-	const struct engine_run *run = a->run;
+	struct engine_run *run = a->run;
 	struct sb_err err;
 
-	if (mysql_checkpoint_remove(run->ddl, run->operation, run->token, a->task->schema,
+	if (mysql_table_is_over(run, a->task) &&
+	    mysql_checkpoint_remove(run->ddl, run->operation, run->token, a->task->schema,
 				    a->task->table, &err) < 0)
 		log_err(LOG_WARN, "engine.mysql.checkpoint", &err,
 			"a checkpoint stays until the reaper removes it");

@@ -215,7 +215,10 @@ int mysql_judge(TALLOC_CTX *ctx, const struct engine_question *question,
 					    .cost = ENGINE_COST_METADATA };
 	if (!err)
 		err = &own;
-	if (strcmp(question->task->action, "alter") == 0)
+	if (mysql_renamed_from(t.ctx, question->task->ddl)) {
+		verdict->algorithm = ENGINE_ALGORITHM_INSTANT;
+		rc = db_run(question->db, question->task->ddl, err);
+	} else if (strcmp(question->task->action, "alter") == 0)
 		rc = judge_alter(&t, verdict, err);
 	else
 		rc = db_run(question->db, question->task->ddl, err);

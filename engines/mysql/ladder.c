@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/buf.h"
+
 const struct mysql_rung mysql_ladder[MYSQL_RUNGS] = {
 	{ .algorithm = ENGINE_ALGORITHM_INSTANT,
 	  .clause = { [DB_MARIADB] = "ALGORITHM=INSTANT, LOCK=NONE",
@@ -143,4 +145,23 @@ char *mysql_alter_with(TALLOC_CTX *ctx, const char *ddl, const char *clause,
 		return mem_strdup(ctx, ddl);
 	return mem_printf(ctx, "%.*s %s%s %s", (int)(end - ddl), ddl, clause,
 			  is_partitioning(rest) ? "" : ",", rest);
+}
+
+char *mysql_renamed_from(TALLOC_CTX *ctx, const char *ddl)
+{
+	const char *name = skip_word(ddl, "RENAME"), *end = NULL;
+	struct buf b;
+
+	name = name ? skip_word(name, "TABLE") : NULL;
+	if (name)
+		end = skip_ident(name);
+	if (!end)
+		return NULL;
+	buf_init(&b, ctx);
+	for (const char *p = name + 1; p < end - 1; p++) {
+		buf_char(&b, *p);
+		if (*p == '`')
+			p++;
+	}
+	return b.data;
 }

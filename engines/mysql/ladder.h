@@ -39,4 +39,8 @@ bool mysql_rung_refused(unsigned db_errno);
 char *mysql_alter_with(TALLOC_CTX *ctx, const char *ddl, const char *clause,
 		       struct sb_err *err);
 
+/* The table that "RENAME TABLE `name` TO …" renames, of ctx; NULL for any other
+ * statement. It is of action alter, and only ever metadata. */
+char *mysql_renamed_from(TALLOC_CTX *ctx, const char *ddl);
+
 #endif

@@ -19,6 +19,7 @@
 #include "core/base/fault.h"
 #include "core/base/log.h"
 #include "engines/mysql/checkpoint.h"
+#include "engines/mysql/ladder.h"
 
 /* ---- open ---------------------------------------------------------------------------
  */
@@ -78,32 +79,72 @@ static int take_lock(struct engine_run *run, const struct engine_request *reques
 	return mysql_lock_evict(run->ddl, t->schema, t->table, err);
 }
 
+static struct mysql_signed *find_signed(struct engine_run *run, const char *schema,
+					const char *table)
+{
+	for (size_t i = 0; i < run->n_signed; i++)
+		if (strcmp(run->signed_tables[i].schema, schema) == 0 &&
+		    strcmp(run->signed_tables[i].table, table) == 0)
+			return &run->signed_tables[i];
+	return NULL;
+}
+
 /* The names are kept: the driver frees its tasks before the run. */
 static void note_signed(struct engine_run *run, const struct engine_request *request)
 {
 	run->signed_tables = mem_array(run, struct mysql_signed, request->n_tasks);
-	for (size_t i = 0; i < request->n_tasks; i++)
-		run->signed_tables[run->n_signed++] = (struct mysql_signed){
-			mem_strdup(run, request->tasks[i].schema),
-			mem_strdup(run, request->tasks[i].table),
-		};
+	for (size_t i = 0; i < request->n_tasks; i++) {
+		const struct engine_task *t = &request->tasks[i];
+		struct mysql_signed *s = find_signed(run, t->schema, t->table);
+
+		if (!s) {
+			s = &run->signed_tables[run->n_signed++];
+			s->schema = mem_strdup(run, t->schema);
+			s->table = mem_strdup(run, t->table);
+		}
+		s->open++;
+	}
 }
 
+bool mysql_table_is_over(struct engine_run *run, const struct engine_task *task)
+{
+	struct mysql_signed *s = find_signed(run, task->schema, task->table);
+
+	if (s && s->open > 0)
+		s->open--;
+	return !s || s->open == 0;
+}
+
+static int lock_once(struct engine_run *run, const struct engine_request *request,
+		     const struct engine_task *task, const char *table,
+		     struct sb_err *err)
+{
+	struct engine_task t = *task;
+	char name[MYSQL_LOCK_NAME_LEN + 1];
+
+	t.table = table;
+	mysql_lock_name(t.schema, table, name);
+	if (holds(run, name))
+		return 0;
+	if (take_lock(run, request, &t, err) < 0)
+		return -1;
+	memcpy(run->locks[run->n_locks++], name, sizeof(name));
+	return 0;
+}
+
+/* A table that is renamed is locked by both of its names. */
 static int take_locks(struct engine_run *run, const struct engine_request *request,
 		      struct sb_err *err)
 {
-	run->locks = talloc_zero_size(run, request->n_tasks * sizeof(*run->locks));
+	run->locks = talloc_zero_size(run, 2 * request->n_tasks * sizeof(*run->locks));
 	BUG_ON(!run->locks);
 	for (size_t i = 0; i < request->n_tasks; i++) {
 		const struct engine_task *t = &request->tasks[i];
-		char name[MYSQL_LOCK_NAME_LEN + 1];
+		char *old = mysql_renamed_from(run, t->ddl);
 
-		mysql_lock_name(t->schema, t->table, name);
-		if (holds(run, name))
-			continue;
-		if (take_lock(run, request, t, err) < 0)
+		if (lock_once(run, request, t, t->table, err) < 0 ||
+		    (old && lock_once(run, request, t, old, err) < 0))
 			return -1;
-		memcpy(run->locks[run->n_locks++], name, sizeof(name));
 	}
 	return 0;
 }

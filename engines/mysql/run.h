@@ -47,6 +47,7 @@ struct engine_run {
 	size_t n_locks;
 	struct mysql_signed { /* tables that have our checkpoint */
 		const char *schema, *table;
+		size_t open; /* statements that are left; the worker counts them down */
 	} * signed_tables;
 	size_t n_signed;
 
@@ -77,6 +78,10 @@ void *mysql_watcher(void *run);
 /* watch.c: one attempt to end what ddl's connection executes on the server. 1 = tried,
  * look again; 0 = that connection is gone there; -1 = the server did not answer. */
 int mysql_kill(struct engine_run *run, struct sb_err *err) MUST_CHECK;
+
+/* run.c: one statement about the task's table is done; was it the last of this run's
+ * operation? For the worker only. */
+bool mysql_table_is_over(struct engine_run *run, const struct engine_task *task);
 
 /* run.c: wait for a change or for ms, the mutex being held. */
 void mysql_wait(struct engine_run *run, int64_t ms);

@@ -76,6 +76,35 @@ class Apply(Story):
         assert {r["state"] for r in self.rows("SELECT state FROM tasks")} == {"completed"}
 
 
+class TwoStatements(Story):
+    """A table that takes two statements, each of which is carried out once."""
+
+    name, programs = "two statements", (DRIVER,)
+    only = ("engine.mysql.ddl.before", "engine.mysql.ddl.after", "drive.opened",
+            "drive.start.before", "drive.start.after", "db.commit.before", "db.commit.after")
+
+    def prepare(self):
+        self.stack.target(table("p"))
+        self.stack.target(self.child())
+
+    def child(self, *columns, more=""):
+        return table("c", "x", *columns).replace(
+            "PRIMARY KEY (id)", "PRIMARY KEY (id), KEY f (x),"
+            f" CONSTRAINT f FOREIGN KEY (x) REFERENCES p (id){more}")
+
+    def live(self):
+        plan = self.client.plan([table("p"), self.child("extra", more=" ON DELETE CASCADE")])
+        self.apply_id = self.client.apply(plan, allow_unsafe=True)
+        self.wait_state("completed")
+
+    def check(self):
+        made = self.stack.create_table("c")
+        assert "extra" in made and "ON DELETE CASCADE" in made
+        tasks = self.rows("SELECT table_name, ddl, state FROM tasks ORDER BY seq")
+        assert [(t["table_name"], t["state"]) for t in tasks] == 2 * [("c", "completed")]
+        assert "DROP FOREIGN KEY" in tasks[0]["ddl"] and "extra" in tasks[1]["ddl"]
+
+
 class StopAndStart(Busy):
     """Stopped in the middle of a statement, and started again."""
 
@@ -596,7 +625,7 @@ class Reverted(External):
         assert "extra" not in undone[0]["Create Table"]
 
 
-ALL = (Apply, StopAndStart, Cancel, HandBack, Orphan, ShortLease, StartConflict, Retry, GiveUp,
+ALL = (Apply, TwoStatements, StopAndStart, Cancel, HandBack, Orphan, ShortLease, StartConflict, Retry, GiveUp,
        Tidying, KeptDrops, Reservations, Convergence, Rollout, Parallel, Barrier, HaltedRollout,
        PausedRollout, HaltedAtTheGate, External, Resident, OneByOne, ExternalStop, Herd,
        Deploy, Reverted)

@@ -232,10 +232,6 @@ def test_foreign_keys_that_cannot_be_followed(stack):
     stack.target(child)
     plan = stack.post_plan([child]).expect(200)
     assert "foreign key" in plan["errors"][0] and "`p`" in plan["errors"][0]
-    circle = [child.replace("TABLE c", "TABLE x").replace(" f ", " fx ").replace(" p ", " y "),
-              child.replace("TABLE c", "TABLE y").replace(" f ", " fy ").replace(" p ", " x ")]
-    plan = stack.post_plan([parent, child, *circle]).expect(200)
-    assert "circle" in plan["errors"][0]
 
 
 def test_foreign_keys_count_when_a_change_is_tried(stack):
@@ -250,11 +246,8 @@ def test_foreign_keys_count_when_a_change_is_tried(stack):
     stack.target(change["ddl"])
     plan = stack.post_plan([parent.replace("int", "bigint"), bound]).expect(200)
     assert "sql: " in plan["errors"][0], "the files contradict each other"
-    plan = stack.post_plan([parent.replace("int", "bigint"), bound.replace("int", "bigint")]).expect(200)
-    assert "does not work" in plan["errors"][0] and "foreign key" in plan["errors"][0]
-    assert "_schemabot_" not in plan["errors"][0]
     plan = stack.post_plan([parent, bound.replace("REFERENCES p", "REFERENCES nowhere").replace(" f ", " g ")]).expect(200)
-    assert "does not work" in plan["errors"][0]
+    assert "does not work" in plan["errors"][0] and "_schemabot_" not in plan["errors"][0]
 
 
 def test_a_foreign_key_to_another_schema_is_never_touched(stack):

@@ -87,6 +87,23 @@ static void each_change_stands_once_in_every_order(void **unused)
 	assert_tables(unite("", "", ""), "");
 }
 
+/* A table's statements; a deployment may have the first of them behind it. */
+static void several_statements_are_matched_from_the_end(void **unused)
+{
+	const struct schema_plan *p = unite("t! p t", "p t", "t");
+
+	(void)unused;
+	assert_int_equal(p->n_errors, 0);
+	assert_tables(p, "t p t");
+	assert_string_equal(p->changes[0].ddl, "ALTER TABLE `t` DROP b");
+	p = unite("p t", "t! p t", "");
+	assert_int_equal(p->n_errors, 0);
+	assert_tables(p, "t p t");
+	assert_string_equal(p->changes[0].ddl, "ALTER TABLE `t` DROP b");
+	p = unite("t! t", "t!", "");
+	assert_int_equal(p->n_errors, 1);
+}
+
 static void different_statements_are_an_error_that_names_both(void **unused)
 {
 	const struct schema_plan *p = unite("a b", "a b!", "b");
@@ -165,6 +182,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_change_stands_once_in_every_order),
+		cmocka_unit_test(several_statements_are_matched_from_the_end),
 		cmocka_unit_test(different_statements_are_an_error_that_names_both),
 		cmocka_unit_test(the_harsher_verdict_counts),
 		cmocka_unit_test(errors_and_lint_are_said_once),

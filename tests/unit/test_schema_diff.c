@@ -282,11 +282,6 @@ static void what_cannot_be_expressed_is_said(void **unused)
 		  "FROBNICATE" },
 		{ TABLE_WITH(ID "`a` int", " TABLESPACE `x`"), TABLE(ID "`a` int"),
 		  "TABLESPACE" },
-		{ TABLE(ID
-			"`a` int, CONSTRAINT `f` FOREIGN KEY (`a`) REFERENCES `p` (`i`)"),
-		  TABLE(ID
-			"`a` int, CONSTRAINT `f` FOREIGN KEY (`a`) REFERENCES `q` (`i`)"),
-		  "new name" },
 	};
 
 	(void)unused;
