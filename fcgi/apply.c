@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/base/buf.h"
+#include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
@@ -20,7 +21,8 @@
 
 #define TARGET_CONNECT_SECONDS 2
 #define TARGET_IO_SECONDS      5
-#define NAMED_AT_MOST	       5 /* tables in a sentence */
+#define CHECK_BUDGET_MS	       3000 /* for all deployments together */
+#define NAMED_AT_MOST	       5    /* tables in a sentence */
 
 struct candidate {
 	const struct plan *plan;
@@ -98,6 +100,21 @@ static int check_algorithm(const struct candidate *c, struct sb_err *err)
 	return 0;
 }
 
+/* The plan knows whether it is a rollback; the option may say so, and is recorded. */
+static int check_rollback(struct candidate *c, struct sb_err *err)
+{
+	bool is_rollback = c->plan->rollback_of && *c->plan->rollback_of;
+
+	if (c->options.rollback && !is_rollback)
+		return sb_err(
+			err, SB_EINVALID,
+			"Option 'rollback' is true, but plan '%s' takes back no apply. Make "
+			"one with POST /api/rollback/plan, or leave the option out.",
+			c->plan->plan_id);
+	c->options.rollback = is_rollback;
+	return 0;
+}
+
 static int check_plan(TALLOC_CTX *ctx, const struct candidate *c, struct sb_err *err)
 {
 	const struct schema_plan *outcome = c->outcome;
@@ -148,18 +165,6 @@ static bool is_of(const struct schema_original *o, const char *deployment)
 	return !o->deployment || !deployment || strcmp(o->deployment, deployment) == 0;
 }
 
-static const char *original_sql(const struct schema_original *list, size_t n,
-				const char *deployment, const char *namespace,
-				const char *table)
-{
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(list[i].table, table) == 0 &&
-		    strcmp(list[i].namespace, namespace) == 0 &&
-		    is_of(&list[i], deployment))
-			return list[i].create_sql;
-	return NULL;
-}
-
 /* Tables that are not what they were, as words. */
 struct differences {
 	struct buf names;
@@ -174,33 +179,48 @@ static void add_difference(struct differences *d, const char *table, const char 
 			   d->place);
 }
 
-/* Those of one namespace of one deployment. */
+/*
+ * Those of one namespace of one deployment: both lists are ordered by name. Only tables
+ * that the plan changes have a live definition; of the others the name alone counts,
+ * since no statement of the plan depends on more.
+ */
 static void compare(const struct schema_plan *outcome, const char *deployment,
 		    const char *namespace, const struct schema_original *live,
 		    size_t n_live, struct differences *d)
 {
-	for (size_t i = 0; i < n_live; i++) {
-		const char *was = original_sql(outcome->originals, outcome->n_originals,
-					       deployment, namespace, live[i].table);
+	size_t l = 0;
 
-		if (!was || strcmp(was, live[i].create_sql) != 0)
-			add_difference(d, live[i].table, was ? "changed" : "new");
-	}
 	for (size_t i = 0; i < outcome->n_originals; i++) {
 		const struct schema_original *was = &outcome->originals[i];
 
-		if (strcmp(was->namespace, namespace) == 0 && is_of(was, deployment) &&
-		    !original_sql(live, n_live, NULL, namespace, was->table))
+		if (strcmp(was->namespace, namespace) != 0 || !is_of(was, deployment))
+			continue;
+		for (; l < n_live && strcmp(live[l].table, was->table) < 0; l++)
+			add_difference(d, live[l].table, "new");
+		if (l == n_live || strcmp(live[l].table, was->table) != 0) {
 			add_difference(d, was->table, "gone");
+			continue;
+		}
+		if (live[l].create_sql &&
+		    strcmp(live[l].create_sql, was->create_sql) != 0)
+			add_difference(d, was->table, "changed");
+		l++;
 	}
+	for (; l < n_live; l++)
+		add_difference(d, live[l].table, "new");
 }
 
-static bool namespace_affected(const struct schema_plan *outcome, const char *namespace)
+/* The tables of a namespace that the plan changes. */
+static const char **changed_tables(TALLOC_CTX *ctx, const struct schema_plan *outcome,
+				   const char *namespace, size_t *n)
 {
+	const char **tables = mem_array(ctx, const char *, outcome->n_changes + 1);
+
+	*n = 0;
 	for (size_t i = 0; i < outcome->n_changes; i++)
 		if (strcmp(outcome->changes[i].namespace, namespace) == 0)
-			return true;
-	return false;
+			tables[(*n)++] = outcome->changes[i].table;
+	return tables;
 }
 
 /* -1 when the deployment could not be read. */
@@ -218,11 +238,14 @@ static int compare_deployment(TALLOC_CTX *ctx, const struct candidate *c,
 	for (size_t i = 0; rc == 0 && i < e->n_schemas; i++) {
 		const struct config_schema *s = &e->schemas[i];
 		struct schema_original *live;
-		size_t n;
+		size_t n, n_tables;
+		const char **tables =
+			changed_tables(ctx, c->outcome, s->namespace, &n_tables);
 
-		if (!namespace_affected(c->outcome, s->namespace))
+		if (n_tables == 0)
 			continue;
-		rc = schema_read_live(ctx, db, s->namespace, s->schema, &live, &n, err);
+		rc = schema_read_names(ctx, db, s->namespace, s->schema, tables, n_tables,
+				       &live, &n, err);
 		if (rc == 0)
 			compare(c->outcome, e->name, s->namespace, live, n, d);
 	}
@@ -231,20 +254,29 @@ static int compare_deployment(TALLOC_CTX *ctx, const struct candidate *c,
 }
 
 /*
- * 0 also when a target does not answer: then the driver, which compares before it acts,
- * has the last word, and the request is not lost to a short outage.
+ * 0 also when a target does not answer, or all of them not soon enough: then the driver,
+ * which compares before it acts, has the last word, and the request is neither lost to a
+ * short outage nor held up by one.
  */
 static int check_fresh(TALLOC_CTX *ctx, const struct candidate *c, struct sb_err *err)
 {
 	const struct config_environment *e = c->target.environment;
 	struct differences d = { .n = 0 };
+	int64_t until = clock_ms() + CHECK_BUDGET_MS;
 	struct sb_err away;
 
 	buf_init(&d.names, ctx);
 	for (size_t i = 0; i < e->n_deployments; i++) {
-		d.place = e->n_deployments > 1
-				  ? mem_printf(ctx, " in %s", e->deployments[i].name)
-				  : "";
+		const char *name = e->deployments[i].name;
+
+		if (clock_ms() > until) {
+			log_warn("api.apply.unchecked",
+				 "no time to read %s and those after it; the driver will "
+				 "compare",
+				 name);
+			break;
+		}
+		d.place = e->n_deployments > 1 ? mem_printf(ctx, " in %s", name) : "";
 		if (compare_deployment(ctx, c, &e->deployments[i], &d, &away) < 0)
 			log_err(LOG_WARN, "api.apply.unchecked", &away,
 				"the target could not be read; the driver will compare");
@@ -395,6 +427,8 @@ int apply_post(struct app *app, const struct request *req, struct reply *reply,
 	if (check_text("caller", in->caller, err) < 0 ||
 	    options_parse(req->ctx, in->options, &c.options, err) < 0 ||
 	    app_storage(app, req, &db, err) < 0 || load_plan(app, req, db, &c, err) < 0)
+		return -1;
+	if (check_rollback(&c, err) < 0)
 		return -1;
 	if (c.options.algorithm &&
 	    engine_algorithm_parse(c.options.algorithm, &algorithm) == 0)

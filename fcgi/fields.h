@@ -62,6 +62,13 @@ struct input {
 	F(S, OBJECT, options, OPTIONAL, 0, "Apply options; every value is a string.")  \
 	ROUTE_FIELDS(F, S)
 
+#define ROLLBACK_FIELDS(F, S)                                                          \
+	F(S, STR, apply_id, REQUIRED, NAME_MAX_BYTES,                                  \
+	  "The completed apply to take back.")                                         \
+	F(S, STR, environment, REQUIRED, NAME_MAX_BYTES, "The apply's environment.")   \
+	F(S, STR, caller, OPTIONAL, CALLER_MAX_BYTES, "Who asks, for people to read.") \
+	ROUTE_FIELDS(F, S)
+
 #define CONTROL_FIELDS(F, S)                                                           \
 	F(S, STR, apply_id, OPTIONAL, NAME_MAX_BYTES,                                  \
 	  "The apply; or name database and environment for the active one.")           \
@@ -142,6 +149,7 @@ struct input {
 #define INPUTS(X)                                                        \
 	X(plan_input, PLAN_FIELDS, "PlanRequest")                        \
 	X(apply_input, APPLY_FIELDS, "ApplyRequest")                     \
+	X(rollback_input, ROLLBACK_FIELDS, "RollbackRequest")            \
 	X(volume_input, VOLUME_FIELDS, "VolumeRequest")                  \
 	X(lock_acquire_input, LOCK_ACQUIRE_FIELDS, "LockAcquireRequest") \
 	X(lock_release_input, LOCK_RELEASE_FIELDS, "LockReleaseRequest") \

@@ -12,6 +12,8 @@
 	X(plan_read)            \
 	/* apply.c */           \
 	X(apply_post)           \
+	/* rollback.c */        \
+	X(rollback_plan_post)   \
 	/* progress.c */        \
 	X(progress_of_apply)    \
 	X(progress_of_database) \

@@ -10,17 +10,13 @@
 #include <string.h>
 
 #include "core/base/buf.h"
-#include "core/base/id.h"
-#include "core/base/log.h"
-#include "core/store/plan.h"
 #include "fcgi/handlers.h"
 #include "fcgi/plan_data.h"
 #include "fcgi/plan_union.h"
+#include "fcgi/planning.h"
 #include "fcgi/view.h"
 
-#define FILE_NAME_MAX_BYTES    255
-#define TARGET_CONNECT_SECONDS 5
-#define TARGET_IO_SECONDS      120
+#define FILE_NAME_MAX_BYTES 255
 
 /* ---- schema_files --------------------------------------------------------------------
  */
@@ -147,49 +143,13 @@ static char *render_schema_files(TALLOC_CTX *ctx, const struct schema_namespace 
 {
 	struct json_object *root = js_object();
 
-	for (size_t i = 0; i < n; i++) {
-		struct json_object *namespace = js_object(), *files = js_object();
-
-		for (size_t f = 0; f < list[i].n_files; f++)
-			js_str(files, list[i].files[f].name, list[i].files[f].sql);
-		js_add(namespace, "files", files);
-		js_add(root, list[i].name, namespace);
-	}
+	for (size_t i = 0; i < n; i++)
+		js_add(root, list[i].name, planning_files_json(&list[i]));
 	return js_render(ctx, root);
 }
 
 /* ---- handlers ------------------------------------------------------------------------
  */
-
-static int plan_deployment(const struct request *req, const struct app_target *target,
-			   const struct config_deployment *d,
-			   struct schema_plan **outcome, char **schema_files,
-			   struct sb_err *err)
-{
-	const struct plan_input *in = req->body;
-	struct db_params params =
-		app_target_params(d, TARGET_CONNECT_SECONDS, TARGET_IO_SECONDS);
-	struct db_params workspace;
-	struct schema_plan_options options = { .engine = target->engine,
-					       .algorithm = ENGINE_ALGORITHM_AUTO,
-					       .lint = target->database->lint,
-					       .n_lint = target->database->n_lint };
-	struct schema_namespace *namespaces;
-	size_t n;
-
-	if (target->environment->quarantine_drops)
-		options.keep_drops_hours = target->environment->drops_retention_hours;
-	if (decode_schema_files(req->ctx, in->schema_files, d, &namespaces, &n, err) < 0)
-		return -1;
-	*schema_files = render_schema_files(req->ctx, namespaces, n);
-	if (d->workspace) {
-		workspace = *d->workspace;
-		workspace.connect_seconds = TARGET_CONNECT_SECONDS;
-		workspace.io_seconds = TARGET_IO_SECONDS;
-		options.workspace = &workspace;
-	}
-	return schema_plan(req->ctx, &params, namespaces, n, &options, outcome, err);
-}
 
 /* Every deployment is planned; the plan is what all of them together need. */
 static int make_plan(const struct request *req, const struct app_target *target,
@@ -197,13 +157,23 @@ static int make_plan(const struct request *req, const struct app_target *target,
 		     struct sb_err *err)
 {
 	const struct config_environment *e = target->environment;
+	const struct plan_input *in = req->body;
 	struct schema_plan **plans =
 		mem_array(req->ctx, struct schema_plan *, e->n_deployments);
+	struct schema_namespace *namespaces;
+	size_t n;
 
-	for (size_t i = 0; i < e->n_deployments; i++)
-		if (plan_deployment(req, target, &e->deployments[i], &plans[i],
-				    schema_files, err) < 0)
+	for (size_t i = 0; i < e->n_deployments; i++) {
+		const struct config_deployment *d = &e->deployments[i];
+
+		if (decode_schema_files(req->ctx, in->schema_files, d, &namespaces, &n,
+					err) < 0)
 			return -1;
+		*schema_files = render_schema_files(req->ctx, namespaces, n);
+		if (planning_compare(req->ctx, target, d, namespaces, n, true, &plans[i],
+				     err) < 0)
+			return -1;
+	}
 	plan_union(req->ctx, e->deployments, plans, e->n_deployments, outcome);
 	return 0;
 }
@@ -215,7 +185,6 @@ int plan_post(struct app *app, const struct request *req, struct reply *reply,
 	struct schema_plan *outcome;
 	struct app_target target;
 	struct plan plan = { 0 };
-	struct db *db;
 
 	if (check_text("repository", in->repository, err) < 0 ||
 	    check_text("head_sha", in->head_sha, err) < 0 ||
@@ -223,27 +192,11 @@ int plan_post(struct app *app, const struct request *req, struct reply *reply,
 		       in->deployment, in->target, &target, err) < 0 ||
 	    make_plan(req, &target, &outcome, &plan.schema_files, err) < 0)
 		return -1;
-
-	plan.plan_id = id_new(req->ctx, "plan");
-	plan.database = mem_strdup(req->ctx, target.database->name);
-	plan.database_type = mem_strdup(req->ctx, target.database->type);
-	plan.environment = mem_strdup(req->ctx, target.environment->name);
-	plan.deployment = mem_strdup(req->ctx, target.environment->deployment);
-	plan.target = mem_strdup(req->ctx, target.environment->target);
-	plan.engine = mem_strdup(req->ctx, target.engine->name);
 	plan.repository = mem_strdup(req->ctx, in->repository ? in->repository : "");
 	plan.head_sha = mem_strdup(req->ctx, in->head_sha ? in->head_sha : "");
 	plan.pull_request = in->pull_request;
-	plan.plan_data = plan_data_render(req->ctx, outcome);
-	plan.n_changes = (int)outcome->n_changes;
-	plan.n_errors = (int)outcome->n_errors;
-	if (app_storage(app, req, &db, err) < 0 || plan_insert(db, &plan, err) < 0)
+	if (planning_store(app, req, &target, outcome, &plan, err) < 0)
 		return -1;
-
-	log_context("plan_id", plan.plan_id);
-	log_info("api.plan.stored", "%s planned %zu changes of %s/%s, %zu errors",
-		 req->token->name, outcome->n_changes, plan.database, plan.environment,
-		 outcome->n_errors);
 	return reply_json(reply, 200, view_plan(&plan, outcome));
 }
 

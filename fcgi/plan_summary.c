@@ -175,6 +175,18 @@ static void add_lint(struct buf *b, const struct schema_plan *p)
 		buf_char(b, '.');
 }
 
+static void add_losses(struct buf *b, const struct schema_plan *p)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n_lint; i++)
+		if (strcmp(p->lint[i].linter, LINTER_ROLLBACK) == 0 &&
+		    n++ < NAMED_AT_MOST)
+			buf_printf(b, " %s", p->lint[i].message);
+	if (n > NAMED_AT_MOST)
+		buf_printf(b, " And %zu more that lose data.", n - NAMED_AT_MOST);
+}
+
 char *plan_summary(TALLOC_CTX *ctx, const struct schema_plan *p, const char *rollback_of)
 {
 	struct buf b;
@@ -192,6 +204,7 @@ char *plan_summary(TALLOC_CTX *ctx, const struct schema_plan *p, const char *rol
 		buf_str(&b, " Nothing to do: the database is as it should be.");
 	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
 		add_kind(&b, p, &kinds[k]);
+	add_losses(&b, p);
 	add_lint(&b, p);
 	return b.data + (b.len > 0 ? 1 : 0);
 }

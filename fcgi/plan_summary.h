@@ -8,6 +8,9 @@
 
 #include "core/schema/schema.h"
 
+/* The rule of a finding that says what a rollback does not bring back. */
+#define LINTER_ROLLBACK "rollback_data"
+
 /*
  * How many statements, which of them only change metadata, which read or rewrite how
  * much, which make writers wait, what needs consent, what lint says. rollback_of: the

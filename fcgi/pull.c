@@ -6,34 +6,12 @@
  */
 #include <string.h>
 
-#include "core/base/buf.h"
 #include "core/schema/schema.h"
 #include "fcgi/handlers.h"
+#include "fcgi/planning.h"
 
 #define TARGET_CONNECT_SECONDS 5
 #define TARGET_IO_SECONDS      60
-
-/*
- * The file for a table. Its name is the table's, with what cannot stand in a file's name
- * as %XX; "%" too, so that two tables never share a file.
- */
-static char *file_name(TALLOC_CTX *ctx, const char *table)
-{
-	struct buf b;
-
-	buf_init(&b, ctx);
-	for (const char *p = table; *p; p++) {
-		unsigned char c = (unsigned char)*p;
-
-		if (c < 0x20 || c == 0x7f || strchr("/\\%", c) ||
-		    (c == '.' && p == table))
-			buf_printf(&b, "%%%02X", (unsigned)c);
-		else
-			buf_char(&b, *p);
-	}
-	buf_str(&b, ".sql");
-	return b.data;
-}
 
 static int add_namespace(const struct request *req, struct db *db,
 			 const struct config_schema *schema, struct json_object *out,
@@ -49,7 +27,7 @@ static int add_namespace(const struct request *req, struct db *db,
 	namespace = js_object();
 	files = js_object();
 	for (size_t i = 0; i < n; i++)
-		js_str(files, file_name(req->ctx, tables[i].table),
+		js_str(files, planning_file_name(req->ctx, tables[i].table),
 		       mem_printf(req->ctx, "%s;\n", tables[i].create_sql));
 	js_add(namespace, "files", files);
 	js_add(out, schema->namespace, namespace);

@@ -40,6 +40,9 @@ const struct route routes[] = {
 	R(POST, "/api/apply", WRITE, apply_post,
 	  &apply_input_spec, NULL, "ApplyAccepted", "Start carrying out a plan. Honours Idempotency-Key."),
 
+	R(POST, "/api/rollback/plan", WRITE, rollback_plan_post,
+	  &rollback_input_spec, NULL, "Plan", "Plan the way back from a completed apply; applied like any plan."),
+
 	R(GET, "/api/progress/apply/{apply_id}", READ, progress_of_apply,
 	  NULL, NULL, "Progress", "How far an apply is."),
 	R(GET, "/api/progress/{database}", READ, progress_of_database,

@@ -28,7 +28,7 @@ static int load_files(TALLOC_CTX *ctx, struct drive *d, const struct plan *plan,
 	*out = mem_array(ctx, struct schema_namespace, *n);
 	json_object_object_foreach (root, name, value) {
 		struct schema_namespace *ns = &(*out)[i++];
-		struct json_object *files;
+		struct json_object *files, *own;
 		struct schema_file *f;
 
 		ns->name = name;
@@ -39,6 +39,10 @@ static int load_files(TALLOC_CTX *ctx, struct drive *d, const struct plan *plan,
 				"Namespace '%s' is not configured for %s/%s any more; plan "
 				"again.",
 				name, d->database, d->environment);
+		/* A rollback may have other files for each deployment. */
+		if (json_object_object_get_ex(value, "deployments", &own) &&
+		    json_object_object_get_ex(own, d->op.deployment, &own))
+			value = own;
 		if (!json_object_object_get_ex(value, "files", &files))
 			continue;
 		f = mem_array(ctx, struct schema_file,

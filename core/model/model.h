@@ -41,8 +41,10 @@ struct plan {
 	char *database, *database_type, *environment, *deployment, *target, *engine;
 	char *repository, *head_sha;
 	int64_t pull_request; /* 0 = none */
-	char *schema_files;   /* JSON as requested: {ns:{files:{name:sql}}} */
-	char *plan_data;      /* JSON: changes, lint_violations, errors, originals */
+	/* JSON as requested: {ns:{files:{name:sql}}}. Of a rollback of several
+	 * deployments also {ns:{deployments:{name:{files:…}}}}: each has its own. */
+	char *schema_files;
+	char *plan_data; /* JSON: changes, lint_violations, errors, originals */
 	int n_changes, n_errors;
 	char *rollback_of; /* the apply that it takes back; "" = none */
 	char *created_at;
@@ -58,6 +60,7 @@ struct apply_options {
 	char *algorithm; /* auto, instant, inplace, copy; NULL = auto */
 	int volume;	 /* 0 = not given */
 	int keep_old;	 /* hours; 0 = not given */
+	bool rollback;	 /* the plan takes back an apply */
 };
 struct json_object;
 int options_parse(TALLOC_CTX *ctx, struct json_object *map, struct apply_options *out,

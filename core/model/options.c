@@ -35,6 +35,7 @@ static const struct option {
 	OPTION(algorithm, OPTION_ALGORITHM, 0, 0, "auto, instant, inplace or copy"),
 	OPTION(volume, OPTION_INT, VOLUME_MIN, VOLUME_MAX, "1 to 11"),
 	OPTION(keep_old, OPTION_INT, 1, 24 * 365, "1 to 8760 hours"),
+	OPTION(rollback, OPTION_BOOL, 0, 0, "true or false"),
 #undef OPTION
 };
 

@@ -243,6 +243,50 @@ static int read_columns(struct schema_view *view, struct db *db, struct sb_err *
 	return 0;
 }
 
+int introspect_names(TALLOC_CTX *ctx, struct db *db, const char *schema,
+		     const char *const *tables, size_t n, struct schema_view **out,
+		     struct sb_err *err)
+{
+	struct schema_view *view = mem_new(ctx, struct schema_view);
+	struct db_rows *rows;
+	char *sql = mem_printf(view,
+			       "SELECT TABLE_NAME, TABLE_TYPE, NULL, NULL"
+			       " FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s",
+			       db_literal(view, schema));
+	int rc;
+
+	*out = NULL;
+	view->schema = mem_strdup(view, schema);
+	rc = read_defaults(view, db, err);
+	if (rc == 0)
+		rc = db_query(view, db, sql, &rows, err);
+	if (rc == 0)
+		view->v = mem_array(view, struct table *, rows->n + 1);
+	for (size_t i = 0; rc == 0 && i < rows->n; i++) {
+		char **cell = rows->cell[i];
+		bool asked = false;
+
+		if (is_ours(cell[0]) || strcmp(or_empty(cell[1]), "BASE TABLE") != 0)
+			continue;
+		for (size_t k = 0; k < n && !asked; k++)
+			asked = strcmp(tables[k], cell[0]) == 0;
+		if (asked) {
+			rc = read_table(view, db, cell, err);
+			continue;
+		}
+		view->v[view->n] = mem_new(view, struct table);
+		view->v[view->n++]->name = cell[0];
+	}
+	if (rc < 0) {
+		sb_err_prefix(err, "schema `%s`", schema);
+		talloc_free(view);
+		return -1;
+	}
+	tables_sort(view->v, view->n);
+	*out = view;
+	return 0;
+}
+
 int introspect(TALLOC_CTX *ctx, struct db *db, const char *schema,
 	       struct schema_view **out, struct sb_err *err)
 {

@@ -36,6 +36,12 @@ struct schema_view {
 int introspect(TALLOC_CTX *ctx, struct db *db, const char *schema,
 	       struct schema_view **out, struct sb_err *err) MUST_CHECK;
 
+/* The names of all tables, and the definitions of these alone: the others have no
+ * create_sql, and none has collations. As introspect() otherwise. */
+int introspect_names(TALLOC_CTX *ctx, struct db *db, const char *schema,
+		     const char *const *tables, size_t n, struct schema_view **out,
+		     struct sb_err *err) MUST_CHECK;
+
 /* Refuse an account from which tables of `schema` could be hidden (SB_EENGINE). */
 int introspect_check_access(struct db *db, const char *schema,
 			    struct sb_err *err) MUST_CHECK;

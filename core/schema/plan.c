@@ -388,6 +388,20 @@ int schema_plan(TALLOC_CTX *ctx, const struct db_params *target,
 	return rc;
 }
 
+/* What a view has, as others may have it; of ctx. */
+static void export(TALLOC_CTX *ctx, const char *namespace, const struct schema_view *view,
+		   struct schema_original **out, size_t *n)
+{
+	*out = mem_array(ctx, struct schema_original, view->n + 1);
+	*n = view->n;
+	for (size_t i = 0; i < view->n; i++)
+		(*out)[i] = (struct schema_original){
+			.namespace = mem_strdup(*out, namespace),
+			.table = mem_strdup(*out, view->v[i]->name),
+			.create_sql = mem_strdup(*out, view->v[i]->create_sql),
+		};
+}
+
 int schema_read_live(TALLOC_CTX *ctx, struct db *db, const char *namespace,
 		     const char *schema, struct schema_original **out, size_t *n,
 		     struct sb_err *err)
@@ -401,16 +415,27 @@ int schema_read_live(TALLOC_CTX *ctx, struct db *db, const char *namespace,
 	rc = introspect(tmp, db, schema, &view, err);
 	if (rc == 0)
 		rc = introspect_check_access(db, schema, err);
-	if (rc == 0) {
-		*out = mem_array(ctx, struct schema_original, view->n + 1);
-		*n = view->n;
-	}
-	for (size_t i = 0; rc == 0 && i < view->n; i++)
-		(*out)[i] = (struct schema_original){
-			.namespace = mem_strdup(*out, namespace),
-			.table = mem_strdup(*out, view->v[i]->name),
-			.create_sql = mem_strdup(*out, view->v[i]->create_sql),
-		};
+	if (rc == 0)
+		export(ctx, namespace, view, out, n);
+	talloc_free(tmp);
+	return rc;
+}
+
+int schema_read_names(TALLOC_CTX *ctx, struct db *db, const char *namespace,
+		      const char *schema, const char *const *tables, size_t n_tables,
+		      struct schema_original **out, size_t *n, struct sb_err *err)
+{
+	TALLOC_CTX *tmp = mem_ctx(NULL, "live names");
+	struct schema_view *view;
+	int rc;
+
+	*out = NULL;
+	*n = 0;
+	rc = introspect_names(tmp, db, schema, tables, n_tables, &view, err);
+	if (rc == 0)
+		rc = introspect_check_access(db, schema, err);
+	if (rc == 0)
+		export(ctx, namespace, view, out, n);
 	talloc_free(tmp);
 	return rc;
 }

@@ -109,7 +109,14 @@ int schema_plan(TALLOC_CTX *ctx, const struct db_params *target,
 		const struct schema_plan_options *options, struct schema_plan **out,
 		struct sb_err *err) MUST_CHECK;
 
-/* The live tables of one schema, as normalized CREATE statements ordered by name. */
+/* The live tables of one schema, ordered by name, byte-wise: the normalized CREATE
+ * statements of `tables`, and NULL for all others. */
+int schema_read_names(TALLOC_CTX *ctx, struct db *db, const char *namespace,
+		      const char *schema, const char *const *tables, size_t n_tables,
+		      struct schema_original **out, size_t *n,
+		      struct sb_err *err) MUST_CHECK;
+
+/* The same with the normalized CREATE statements of all of them. */
 int schema_read_live(TALLOC_CTX *ctx, struct db *db, const char *namespace,
 		     const char *schema, struct schema_original **out, size_t *n,
 		     struct sb_err *err) MUST_CHECK;

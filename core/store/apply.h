@@ -71,6 +71,11 @@ int apply_current(TALLOC_CTX *ctx, struct db *db, const char *database,
 int apply_revision(struct db *db, const char *apply_id, uint64_t *revision,
 		   struct sb_err *err) MUST_CHECK;
 
+/* Who completed a task for the same database and environment after this one was
+ * completed: the latest such apply's public id. */
+int apply_later(TALLOC_CTX *ctx, struct db *db, uint64_t apply_row, char **apply_id,
+		struct sb_err *err) MUST_CHECK;
+
 /* An apply with all that belongs to it, from one statement (one consistent view). */
 struct apply_bundle {
 	struct apply *apply;

@@ -22,6 +22,13 @@
 		      " AND (? IS NULL OR a.environment = ?)"                            \
 		      " ORDER BY a.active_key IS NULL, a.id DESC LIMIT 1")               \
 	S(AR_REVISION, "SELECT revision FROM applies WHERE apply_id = ?")                \
+	S(AR_LATER,                                                                      \
+	  "SELECT a.apply_id FROM applies s JOIN applies a"                              \
+	  " ON a.database_name = s.database_name AND a.environment = s.environment"      \
+	  " AND a.id <> s.id AND a.updated_at >= s.completed_at"                         \
+	  " JOIN tasks t ON t.apply_row = a.id AND t.state = 'completed'"                \
+	  " AND t.completed_at > s.completed_at WHERE s.id = ?"                          \
+	  " ORDER BY t.completed_at DESC, t.id DESC LIMIT 1")                            \
 	S(AR_BUNDLE,                                                                     \
 	  "SELECT " APPLY_COLUMNS ", p.plan_id,"                                         \
 	  " o.id, o.deployment, o.target, o.state, o.error_code, o.error_message,"       \
@@ -89,6 +96,17 @@ int apply_revision(struct db *db, const char *apply_id, uint64_t *revision,
 
 	*revision = 0;
 	return db_one(db, db, AR_REVISION, BIND(apply_id), column, 1, revision, err);
+}
+
+int apply_later(TALLOC_CTX *ctx, struct db *db, uint64_t apply_row, char **apply_id,
+		struct sb_err *err)
+{
+	struct apply found = { 0 };
+	static const struct db_col column[] = { COL(STR, struct apply, apply_id) };
+	int rc = db_one(ctx, db, AR_LATER, BIND(apply_row), column, 1, &found, err);
+
+	*apply_id = rc == 1 ? found.apply_id : NULL;
+	return rc;
 }
 
 struct bundle_row {

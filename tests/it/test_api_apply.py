@@ -178,6 +178,29 @@ def test_stale_plan(idle, client, drift, says):
     assert idle.storage("SELECT * FROM applies") == []
 
 
+def test_drift_that_is_none_of_the_plan_s_business(idle, client):
+    """A table that the plan does not change is another one now, views come, rows too."""
+    idle.target(USERS)
+    idle.target(ORDERS)
+    plan = idle.plan([WIDER, ORDERS])
+    idle.target("ALTER TABLE orders ADD COLUMN n int")
+    idle.target("CREATE VIEW v AS SELECT id FROM orders")
+    idle.target("INSERT INTO users (name) VALUES ('a'), ('b')")
+    client.post("/api/apply", body_of(plan)).expect(200)
+
+
+def test_the_whole_drift_is_told(idle, client):
+    for i in range(7):
+        idle.target(ORDERS.replace("orders", f"t{i}"))
+    plan = idle.plan([ORDERS.replace("orders", f"t{i}").replace("NULL,", "NULL, n int,") for i in range(7)])
+    for i in range(4):
+        idle.target(f"ALTER TABLE t{i} ADD COLUMN m int")
+    idle.target("DROP TABLE t5")
+    idle.target("CREATE TABLE a (id int NOT NULL PRIMARY KEY)")
+    idle.target("CREATE TABLE zz (id int NOT NULL PRIMARY KEY)")
+    client.refused(409, "plan_stale", ["'a' (new), 't0' (changed)", "'t3' (changed)", "and more", "Plan again"], "POST", "/api/apply", body_of(plan))
+
+
 def test_already_applied_plan(stack, client):
     plan = stack.plan([USERS])
     apply_id = stack.apply(plan)

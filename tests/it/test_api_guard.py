@@ -24,6 +24,7 @@ def bodies(apply_id, plan_id):
     return {
         "/api/plan": PLAN, "/api/pull": {"database": "shop", "environment": "staging"},
         "/api/apply": {"plan_id": plan_id, "environment": "staging"},
+        "/api/rollback/plan": {**control, "environment": "staging"},
         "/api/stop": control, "/api/start": control, "/api/cancel": control,
         "/api/cutover": control, "/api/volume": {**control, "volume": 3},
         "/api/release": control, "/api/revert": control, "/api/skip-revert": control,
