@@ -11,12 +11,17 @@
 #include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/schema/allow.h"
+#include "core/schema/order.h"
+#include "core/schema/trial.h"
 
 struct loaded { /* one file */
 	const struct schema_file *file;
 	char *table;
 	struct tokens tokens;
-	struct table *live; /* says the same */
+	struct table *live;  /* says the same */
+	struct table *tried; /* is new and needs no table in the scratch schema */
+	char **parents;	     /* tables that its foreign keys name */
+	size_t n_parents;
 	bool refused;
 };
 
@@ -116,6 +121,21 @@ static bool has_wide_text(const struct tokens *t)
 	return false;
 }
 
+/* The last part of each name behind REFERENCES. */
+static void note_parents(struct loader *l, struct loaded *f)
+{
+	for (size_t i = 0; i + 1 < f->tokens.n; i++) {
+		const struct token *name = &f->tokens.v[i + 1];
+
+		if (!token_is(&f->tokens.v[i], "REFERENCES"))
+			continue;
+		if (token_punct(name + 1, '.'))
+			name += 2;
+		f->parents = mem_grow(l->out, f->parents, char *, f->n_parents + 1);
+		f->parents[f->n_parents++] = token_name(l->out, name);
+	}
+}
+
 static void check_file(struct loader *l, struct loaded *f)
 {
 	struct sb_err why;
@@ -124,6 +144,7 @@ static void check_file(struct loader *l, struct loaded *f)
 		refuse(l, f, why.msg);
 		return;
 	}
+	note_parents(l, f);
 	check_unique(l, f);
 	check_no_view(l, f);
 	f->live = view_table(l->live, f->table);
@@ -173,19 +194,9 @@ static bool can_screen(const struct loaded *f)
 	return true;
 }
 
-/* SHOW CREATE of a temporary table is that of a table plus one word. */
-static bool shows_live(TALLOC_CTX *tmp, const struct db_rows *rows,
-		       const struct table *live)
+static const char *behind_create(const struct loaded *f)
 {
-	static const char prefix[] = "CREATE TEMPORARY TABLE";
-	const char *shown = rows->n == 1 && rows->width >= 2 ? rows->cell[0][1] : NULL;
-	struct tokens tokens;
-
-	if (!shown || strncmp(shown, prefix, strlen(prefix)) != 0)
-		return false;
-	shown = mem_printf(tmp, "CREATE TABLE%s", shown + strlen(prefix));
-	return tokenize(tmp, shown, &tokens, NULL) == 0 &&
-	       allow_same_statement(&tokens, &live->tokens);
+	return f->tokens.v[0].text + f->tokens.v[0].len;
 }
 
 /*
@@ -197,28 +208,49 @@ static int screen(struct loader *l, struct loaded *f, const struct table *live,
 		  struct sb_err *err)
 {
 	TALLOC_CTX *tmp = mem_ctx(NULL, "screening");
-	const char *rest = f->tokens.v[0].text + f->tokens.v[0].len;
-	char *quoted = db_ident(tmp, f->table);
-	struct db_rows *rows;
 	int64_t started = clock_ms();
 	struct sb_err why = { 0 };
-	bool same;
+	struct tokens tokens;
+	char *shown;
+	int rc;
 
-	if (db_run(l->work, mem_printf(tmp, "CREATE TEMPORARY%s", rest), &why) < 0) {
-		talloc_free(tmp);
-		return db_is_lost(l->work) ? statement_failed(l, f, started, &why, err)
-					   : 0;
-	}
-	if (db_query(tmp, l->work, mem_printf(tmp, "SHOW CREATE TABLE %s", quoted), &rows,
-		     err) < 0 ||
-	    db_run(l->work, mem_printf(tmp, "DROP TEMPORARY TABLE %s", quoted), err) <
-		    0) {
-		talloc_free(tmp);
-		return -1;
-	}
-	same = shows_live(tmp, rows, live);
+	rc = trial_show(tmp, l->work, f->table, behind_create(f), &shown, &why);
+	if (rc < 0)
+		rc = statement_failed(l, f, started, &why, err);
+	else if (rc > 0)
+		rc = tokenize(tmp, shown, &tokens, NULL) == 0 &&
+		     allow_same_statement(&tokens, &live->tokens);
 	talloc_free(tmp);
-	return same;
+	return rc;
+}
+
+/* A table at the other end of a foreign key has to be there. */
+static bool is_referenced(const struct loader *l, const char *table)
+{
+	for (size_t i = 0; i < l->live->n; i++)
+		if (table_refers_to(l->live->v[i], table))
+			return true;
+	for (size_t i = 0; i < l->ns->n_files; i++)
+		for (size_t k = 0; k < l->files[i].n_parents; k++)
+			if (same_name(l->files[i].parents[k], table))
+				return true;
+	return false;
+}
+
+/* A table that is not there yet: what is known of it is all that is needed. */
+static int try_new(struct loader *l, struct loaded *f, struct sb_err *err)
+{
+	int64_t started = clock_ms();
+	struct sb_err why = { 0 };
+	int rc;
+
+	rc = trial_read(l->out, l->work, f->table, behind_create(f), &f->tried, &why);
+	if (rc < 0)
+		return statement_failed(l, f, started, &why, err);
+	if (rc > 0)
+		f->tried->trial_is_file =
+			allow_same_statement(&f->tokens, &f->tried->tokens);
+	return 0;
 }
 
 static int screen_all(struct loader *l, struct sb_err *err)
@@ -228,7 +260,12 @@ static int screen_all(struct loader *l, struct sb_err *err)
 		struct table *live = f->table ? view_table(l->live, f->table) : NULL;
 		int same;
 
-		if (f->live || f->refused || !live || !can_screen(f))
+		if (f->live || f->refused)
+			continue;
+		if (!live && trial_possible(f->table, &f->tokens) &&
+		    !is_referenced(l, f->table) && try_new(l, f, err) < 0)
+			return -1;
+		if (!live || !can_screen(f))
 			continue;
 		same = screen(l, f, live, err);
 		if (same < 0)
@@ -268,7 +305,10 @@ static int collect(struct loader *l, size_t sent, struct sb_err *err)
 	out->v = mem_array(out, struct table *, l->ns->n_files + 1);
 	for (size_t i = 0; i < l->ns->n_files; i++) {
 		struct loaded *f = &l->files[i];
-		struct table *t = f->live ? f->live : view_table(view, f->table);
+		struct table *t = f->live    ? f->live
+				  : f->tried ? f->tried
+				  : view     ? view_table(view, f->table)
+					     : NULL;
 
 		if (!t)
 			return sb_err(err, SB_EENGINE,
@@ -287,7 +327,7 @@ static size_t count_open(const struct loader *l)
 	size_t n = 0;
 
 	for (size_t i = 0; i < l->ns->n_files; i++)
-		if (!l->files[i].live && !l->files[i].refused)
+		if (!l->files[i].live && !l->files[i].tried && !l->files[i].refused)
 			n++;
 	return n;
 }
@@ -311,7 +351,7 @@ static int load(struct loader *l, struct sb_err *err)
 	for (size_t i = 0; i < l->ns->n_files; i++) {
 		struct loaded *f = &l->files[i];
 
-		if (f->live || f->refused)
+		if (f->live || f->tried || f->refused)
 			continue;
 		if (create(l, f, err) < 0)
 			return -1;

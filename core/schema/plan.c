@@ -119,6 +119,8 @@ static int open_one(struct planner *p, const struct db_params *params,
 	    db_run(*out, "SET SESSION information_schema_stats_expiry = 0", err) < 0)
 		return -1;
 	try_setting(*out, "SET SESSION sql_log_bin = 0");
+	try_setting(*out, "SET SESSION default_tmp_storage_engine ="
+			  " @@default_storage_engine");
 	return 0;
 }
 

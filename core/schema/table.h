@@ -91,6 +91,10 @@ struct table {
 	const char *row_format_printed; /* "" = not named */
 	const char *row_format;		/* in effect: "Dynamic" */
 	uint64_t counter;		/* the next AUTO_INCREMENT value; 0 = not told */
+	/* Of a table that was only tried (trial.h): what SHOW says of it, and whether its
+	 * file says the same as its definition. NULL = it is real. */
+	const char *trial_facts;
+	bool trial_is_file;
 	bool wide_text; /* its file had a text that servers keep as "?" (load.c) */
 };
 
