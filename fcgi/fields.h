@@ -110,6 +110,8 @@ struct input {
 	F(S, STR, environment, REQUIRED, NAME_MAX_BYTES, "One of its environments.")     \
 	F(S, STR, type, OPTIONAL, NAME_MAX_BYTES, "The database's type, such as mysql.") \
 	F(S, ARRAY, namespaces, OPTIONAL, 0, "Which namespaces to read; default: all.")  \
+	F(S, BOOL, catalog_detail, OPTIONAL, 0,                                          \
+	  "Also sizes, indexes, partitions, and what SchemaBot does not manage.")        \
 	ROUTE_FIELDS(F, S)
 
 /* ---- query strings: text, numbers and booleans only ------------------------------- */

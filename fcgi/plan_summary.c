@@ -108,6 +108,17 @@ static bool has_namespaces(const struct schema_plan *p)
 	return false;
 }
 
+/* One of several statements for a table that was named already. */
+static bool is_named(const struct schema_plan *p, const struct kind *k, size_t i)
+{
+	for (size_t e = 0; e < i; e++)
+		if (k->is(&p->changes[e]) &&
+		    strcmp(p->changes[e].table, p->changes[i].table) == 0 &&
+		    strcmp(p->changes[e].namespace, p->changes[i].namespace) == 0)
+			return true;
+	return false;
+}
+
 static void add_kind(struct buf *b, const struct schema_plan *p, const struct kind *k)
 {
 	bool several = has_namespaces(p);
@@ -116,7 +127,8 @@ static void add_kind(struct buf *b, const struct schema_plan *p, const struct ki
 	for (size_t i = 0; i < p->n_changes; i++) {
 		const struct schema_change *c = &p->changes[i];
 
-		if (!k->is(c) || n++ >= NAMED_AT_MOST)
+		if (!k->is(c) || (n < NAMED_AT_MOST && is_named(p, k, i)) ||
+		    n++ >= NAMED_AT_MOST)
 			continue;
 		buf_str(b, n == 1 ? " " : ", ");
 		if (n == 1)

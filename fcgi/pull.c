@@ -1,17 +1,19 @@
 /*
  * pull.c - POST /api/pull: the live schema as files, in the form that POST /api/plan
- * takes.
+ * takes; with catalog_detail also what definitions do not say.
  *
  * A read, although a POST: it changes nothing anywhere.
  */
 #include <string.h>
 
+#include "core/schema/catalog.h"
 #include "core/schema/schema.h"
 #include "fcgi/handlers.h"
 #include "fcgi/planning.h"
 
 #define TARGET_CONNECT_SECONDS 5
 #define TARGET_IO_SECONDS      60
+#define CATALOG_AT_MOST	       10000 /* tables, and as many objects, of a namespace */
 
 static int add_namespace(const struct request *req, struct db *db,
 			 const struct config_schema *schema, struct json_object *out,
@@ -33,6 +35,102 @@ static int add_namespace(const struct request *req, struct db *db,
 	js_add(out, schema->namespace, namespace);
 	return 0;
 }
+
+/* ---- catalog_detail -------------------------------------------------------------------
+ */
+
+/* null: the server does not know. */
+static void count(struct json_object *o, const char *key, int64_t n)
+{
+	if (n >= 0)
+		js_int(o, key, n);
+	else
+		js_add(o, key, NULL);
+}
+
+static struct json_object *index_json(const struct catalog_index *x)
+{
+	struct json_object *o = js_object(), *columns = js_array();
+
+	for (size_t i = 0; i < x->n_columns; i++)
+		js_push(columns, json_object_new_string(x->columns[i]));
+	js_str(o, "name", x->name);
+	js_str(o, "type", x->type);
+	js_bool(o, "is_unique", x->is_unique);
+	js_add(o, "columns", columns);
+	count(o, "cardinality", x->cardinality);
+	return o;
+}
+
+static struct json_object *partition_json(const struct catalog_partition *p)
+{
+	struct json_object *o = js_object();
+
+	js_str(o, "name", p->name);
+	js_str(o, "method", p->method);
+	count(o, "table_rows", p->rows);
+	count(o, "table_bytes", p->bytes);
+	return o;
+}
+
+static struct json_object *table_json(const struct catalog_table *t)
+{
+	struct json_object *o = js_object(), *indexes = js_array(),
+			   *partitions = js_array();
+
+	for (size_t i = 0; i < t->n_indexes; i++)
+		js_push(indexes, index_json(&t->indexes[i]));
+	for (size_t i = 0; i < t->n_partitions; i++)
+		js_push(partitions, partition_json(&t->partitions[i]));
+	js_str(o, "table_name", t->name);
+	js_str(o, "engine", t->engine);
+	js_str(o, "collation", t->collation);
+	js_str(o, "row_format", t->row_format);
+	count(o, "table_rows", t->rows);
+	count(o, "data_bytes", t->data_bytes);
+	count(o, "index_bytes", t->index_bytes);
+	js_time(o, "created_at", t->created);
+	js_time(o, "updated_at", t->updated);
+	js_add(o, "indexes", indexes);
+	js_add(o, "partitions", partitions);
+	return o;
+}
+
+static struct json_object *object_json(const struct catalog_object *x)
+{
+	struct json_object *o = js_object();
+
+	js_str(o, "name", x->name);
+	js_str(o, "type", x->type);
+	js_str_opt(o, "table_name", x->table);
+	return o;
+}
+
+static int add_catalog(const struct request *req, struct db *db,
+		       const struct config_schema *schema, struct json_object *out,
+		       struct sb_err *err)
+{
+	struct json_object *o, *tables, *objects;
+	struct schema_catalog *c;
+
+	if (schema_catalog(req->ctx, db, schema->schema, CATALOG_AT_MOST, &c, err) < 0)
+		return -1;
+	o = js_object();
+	tables = js_array();
+	objects = js_array();
+	for (size_t i = 0; i < c->n_tables; i++)
+		js_push(tables, table_json(&c->tables[i]));
+	for (size_t i = 0; i < c->n_objects; i++)
+		js_push(objects, object_json(&c->objects[i]));
+	js_add(o, "tables", tables);
+	js_add(o, "unmanaged", objects);
+	js_bool(o, "truncated", c->truncated);
+	js_add(out, schema->namespace, o);
+	return 0;
+}
+
+/* ---- the request ----------------------------------------------------------------------
+ */
 
 /* Is the namespace asked for? Without a list, every one is. */
 static bool wanted(struct json_object *list, const char *namespace)
@@ -69,7 +167,7 @@ int pull_post(struct app *app, const struct request *req, struct reply *reply,
 {
 	const struct pull_input *in = req->body;
 	const struct config_deployment *d;
-	struct json_object *out, *files;
+	struct json_object *out, *files, *catalog = NULL;
 	struct app_target target;
 	struct db_params params;
 	struct db *db;
@@ -91,9 +189,16 @@ int pull_post(struct app *app, const struct request *req, struct reply *reply,
 	js_str(out, "database_type", target.database->type);
 	js_str(out, "environment", target.environment->name);
 	js_add(out, "schema_files", files);
-	for (size_t i = 0; i < d->n_schemas; i++)
-		if (wanted(in->namespaces, d->schemas[i].namespace) &&
-		    add_namespace(req, db, &d->schemas[i], files, err) < 0)
+	if (in->catalog_detail)
+		js_add(out, "catalog", catalog = js_object());
+	for (size_t i = 0; i < d->n_schemas; i++) {
+		const struct config_schema *s = &d->schemas[i];
+
+		if (!wanted(in->namespaces, s->namespace))
+			continue;
+		if (add_namespace(req, db, s, files, err) < 0 ||
+		    (catalog && add_catalog(req, db, s, catalog, err) < 0))
 			return -1;
+	}
 	return reply_json(reply, 200, json_object_get(out));
 }

@@ -95,8 +95,7 @@ int introspect_check_access(struct db *db, const char *schema, struct sb_err *er
 
 /* ---- tables ----------------------------------------------------------------------- */
 
-/* What an engine has put beside a table is not part of the schema. */
-static bool is_ours(const char *name)
+bool introspect_is_ours(const char *name)
 {
 	struct artefact artefact;
 
@@ -166,7 +165,7 @@ static int read_tables(struct schema_view *view, struct db *db, struct sb_err *e
 	for (size_t i = 0; i < rows->n; i++) {
 		char **cell = rows->cell[i];
 
-		if (is_ours(cell[0]))
+		if (introspect_is_ours(cell[0]))
 			continue;
 		if (strcmp(or_empty(cell[1]), "BASE TABLE") != 0) {
 			view->others[view->n_others++] =
@@ -266,7 +265,8 @@ int introspect_names(TALLOC_CTX *ctx, struct db *db, const char *schema,
 		char **cell = rows->cell[i];
 		bool asked = false;
 
-		if (is_ours(cell[0]) || strcmp(or_empty(cell[1]), "BASE TABLE") != 0)
+		if (introspect_is_ours(cell[0]) ||
+		    strcmp(or_empty(cell[1]), "BASE TABLE") != 0)
 			continue;
 		for (size_t k = 0; k < n && !asked; k++)
 			asked = strcmp(tables[k], cell[0]) == 0;

@@ -36,6 +36,9 @@ struct schema_view {
 int introspect(TALLOC_CTX *ctx, struct db *db, const char *schema,
 	       struct schema_view **out, struct sb_err *err) MUST_CHECK;
 
+/* What an engine has put beside a table is not part of the schema. */
+bool introspect_is_ours(const char *name);
+
 /* The names of all tables, and the definitions of these alone: the others have no
  * create_sql, and none has collations. As introspect() otherwise. */
 int introspect_names(TALLOC_CTX *ctx, struct db *db, const char *schema,

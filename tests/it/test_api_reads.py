@@ -196,6 +196,39 @@ def test_pull_is_what_a_plan_takes(stack, api, client):
                    {"database": "store", "environment": "staging"})
 
 
+def test_pull_with_the_catalog(stack, client):
+    """What definitions do not say: sizes, indexes, partitions, and what is left alone."""
+    ask = {"database": "shop", "environment": "staging"}
+    assert "catalog" not in client.post("/api/pull", ask).expect(200)
+    stack.target("CREATE TABLE users (id int NOT NULL, a int, b varchar(20), PRIMARY KEY (id), UNIQUE KEY ab (a,b), KEY b (b)) ENGINE=InnoDB")
+    stack.target("INSERT INTO users VALUES (1, 1, 'x'), (2, 1, 'y'), (3, 2, 'y')")
+    stack.target("CREATE TABLE parts (id int NOT NULL, PRIMARY KEY (id)) PARTITION BY RANGE (id)"
+                 " (PARTITION z VALUES LESS THAN (10), PARTITION a VALUES LESS THAN (20))")
+    stack.target("INSERT INTO parts VALUES (1), (2), (11)")
+    stack.target("CREATE VIEW v AS SELECT id FROM users")
+    stack.target("ANALYZE TABLE users, parts")
+    if stack.flavor == "mariadb":
+        stack.target("CREATE SEQUENCE s")
+    pulled = client.post("/api/pull", {**ask, "catalog_detail": True}).expect(200)
+    assert sorted(pulled["schema_files"]["shop"]["files"]) == ["parts.sql", "users.sql"]
+    assert list(pulled["catalog"]) == ["shop"]
+    catalog = pulled["catalog"]["shop"]
+    assert catalog["truncated"] is False
+    parts, users = catalog["tables"]
+    assert (parts["table_name"], users["table_name"], users["engine"]) == ("parts", "users", "InnoDB")
+    assert users["table_rows"] == 3 and users["data_bytes"] > 0 and users["index_bytes"] > 0
+    assert users["created_at"].endswith("Z") and users["partitions"] == []
+    indexes = {x["name"]: x for x in users["indexes"]}
+    assert {n: (x["columns"], x["is_unique"]) for n, x in indexes.items()} == {
+        "PRIMARY": (["id"], True), "ab": (["a", "b"], True), "b": (["b"], False)}
+    assert indexes["ab"]["cardinality"] == 3 and indexes["b"]["type"] == "BTREE"
+    assert [(p["name"], p["method"], p["table_rows"]) for p in parts["partitions"]] == [("z", "RANGE", 2), ("a", "RANGE", 1)]
+    others = {(x["name"], x["type"]) for x in catalog["unmanaged"]}
+    assert others == {("v", "view")} | ({("s", "sequence")} if stack.flavor == "mariadb" else set())
+    client.refused(400, "invalid_request", "'catalog_detail'", "POST", "/api/pull", {**ask, "catalog_detail": "yes"})
+
+
+
 # ---- locks and settings ----------------------------------------------------------------------------
 
 def test_locks(api, client):
