@@ -28,37 +28,37 @@ static const struct type {
 	const char *name;
 	uint64_t size;
 	enum family family;
-	int digits;
+	int digits, unsigned_digits;
 } types[] = {
-	{ "tinyint", 8, FAMILY_INTEGER, 3 },
-	{ "smallint", 16, FAMILY_INTEGER, 5 },
-	{ "mediumint", 24, FAMILY_INTEGER, 8 },
-	{ "int", 32, FAMILY_INTEGER, 10 },
-	{ "bigint", 64, FAMILY_INTEGER, 20 },
-	{ "decimal", 0, FAMILY_DECIMAL, 0 },
-	{ "float", 24, FAMILY_FLOAT, 0 },
-	{ "double", 53, FAMILY_FLOAT, 0 },
-	{ "bit", 0, FAMILY_BIT, 0 },
-	{ "char", 0, FAMILY_TEXT, 0 },
-	{ "varchar", 0, FAMILY_TEXT, 0 },
-	{ "tinytext", 0xff, FAMILY_TEXT, 0 },
-	{ "text", 0xffff, FAMILY_TEXT, 0 },
-	{ "mediumtext", 0xffffff, FAMILY_TEXT, 0 },
-	{ "longtext", 0xffffffff, FAMILY_TEXT, 0 },
-	{ "binary", 0, FAMILY_BINARY, 0 },
-	{ "varbinary", 0, FAMILY_BINARY, 0 },
-	{ "tinyblob", 0xff, FAMILY_BINARY, 0 },
-	{ "blob", 0xffff, FAMILY_BINARY, 0 },
-	{ "mediumblob", 0xffffff, FAMILY_BINARY, 0 },
-	{ "longblob", 0xffffffff, FAMILY_BINARY, 0 },
-	{ "date", 0, FAMILY_TEMPORAL, 0 },
-	{ "datetime", 0, FAMILY_TEMPORAL, 0 },
-	{ "timestamp", 0, FAMILY_TEMPORAL, 0 },
-	{ "time", 0, FAMILY_TEMPORAL, 0 },
-	{ "enum", 0, FAMILY_LIST, 0 },
-	{ "set", 0, FAMILY_LIST, 0 },
+	{ "tinyint", 8, FAMILY_INTEGER, 3, 3 },
+	{ "smallint", 16, FAMILY_INTEGER, 5, 5 },
+	{ "mediumint", 24, FAMILY_INTEGER, 7, 8 },
+	{ "int", 32, FAMILY_INTEGER, 10, 10 },
+	{ "bigint", 64, FAMILY_INTEGER, 19, 20 },
+	{ "decimal", 0, FAMILY_DECIMAL, 0, 0 },
+	{ "float", 24, FAMILY_FLOAT, 0, 0 },
+	{ "double", 53, FAMILY_FLOAT, 0, 0 },
+	{ "bit", 0, FAMILY_BIT, 0, 0 },
+	{ "char", 0, FAMILY_TEXT, 0, 0 },
+	{ "varchar", 0, FAMILY_TEXT, 0, 0 },
+	{ "tinytext", 0xff, FAMILY_TEXT, 0, 0 },
+	{ "text", 0xffff, FAMILY_TEXT, 0, 0 },
+	{ "mediumtext", 0xffffff, FAMILY_TEXT, 0, 0 },
+	{ "longtext", 0xffffffff, FAMILY_TEXT, 0, 0 },
+	{ "binary", 0, FAMILY_BINARY, 0, 0 },
+	{ "varbinary", 0, FAMILY_BINARY, 0, 0 },
+	{ "tinyblob", 0xff, FAMILY_BINARY, 0, 0 },
+	{ "blob", 0xffff, FAMILY_BINARY, 0, 0 },
+	{ "mediumblob", 0xffffff, FAMILY_BINARY, 0, 0 },
+	{ "longblob", 0xffffffff, FAMILY_BINARY, 0, 0 },
+	{ "date", 0, FAMILY_TEMPORAL, 0, 0 },
+	{ "datetime", 0, FAMILY_TEMPORAL, 0, 0 },
+	{ "timestamp", 0, FAMILY_TEMPORAL, 0, 0 },
+	{ "time", 0, FAMILY_TEMPORAL, 0, 0 },
+	{ "enum", 0, FAMILY_LIST, 0, 0 },
+	{ "set", 0, FAMILY_LIST, 0, 0 },
 };
-static const struct type other_type = { "", 0, FAMILY_OTHER, 0 };
+static const struct type other_type = { "", 0, FAMILY_OTHER, 0, 0 };
 
 static const struct type *type_of(const struct table_column *c)
 {
@@ -103,7 +103,8 @@ static bool integer_fits(const struct table_column *from, const struct table_col
 			return t->size > f->size;
 		return t->size >= f->size;
 	case FAMILY_DECIMAL:
-		return arg(to, 10) - second_arg(to) >= (uint64_t)f->digits;
+		return arg(to, 10) - second_arg(to) >=
+		       (uint64_t)(from->is_unsigned ? f->unsigned_digits : f->digits);
 	case FAMILY_FLOAT:
 		return !to->args && t->size >= f->size;
 	case FAMILY_BIT:
@@ -125,9 +126,13 @@ static bool decimal_fits(const struct table_column *from, const struct table_col
 
 static bool float_fits(const struct table_column *from, const struct table_column *to)
 {
+	bool same_size = type_of(to)->size == type_of(from)->size;
+
 	if (type_of(to)->size < type_of(from)->size)
 		return false;
-	return !to->args || (from->args && decimal_fits(from, to));
+	/* More digits of a double show how far the float was from its decimal value. */
+	return !to->args || (from->args && decimal_fits(from, to) &&
+			     (same_size || second_arg(from) == second_arg(to)));
 }
 
 /* ---- texts ------------------------------------------------------------------------ */
@@ -158,14 +163,22 @@ static bool one_of(const char *name, const char *const *list)
 	return false;
 }
 
-/* Has every character of `from` a place in `to`? */
+/* Has every character of `from` a place of its own in `to`? */
 static bool charset_covers(const char *from, const char *to)
 {
 	static const char *const all[] = { "utf8mb4", "utf16", "utf16le", "utf32", NULL };
 	static const char *const bmp[] = { "utf8mb3", "utf8", "ucs2", NULL };
+	/* Of these the servers put several characters in one place of Unicode. */
+	static const char *const many_to_one[] = { "armscii8", "big5", "cp932",
+						   "eucjpms",  "sjis", "tis620",
+						   "ujis",     NULL };
 
-	if (!from || !to || strcmp(from, to) == 0 || strcmp(from, "ascii") == 0)
+	if (!from || !to || strcmp(from, to) == 0)
 		return true;
+	if (strcmp(from, "ascii") == 0)
+		return strcmp(to, "swe7") != 0; /* letters instead of brackets */
+	if (one_of(from, many_to_one))
+		return false;
 	if (one_of(to, all))
 		return true;
 	return one_of(to, bmp) && !one_of(from, all) && strcmp(from, "gb18030") != 0;
@@ -189,6 +202,17 @@ static uint64_t sure_characters(const struct table_column *c)
 			  : type_of(c)->size / bytes_per_character(c->charset);
 }
 
+/* Does every text have the same bytes in both? */
+static bool same_bytes(const char *from, const char *to)
+{
+	static const char *const utf8[] = { "utf8mb3", "utf8", NULL };
+	static const char *const wide[] = { "ucs2", "utf16", "utf16le", "utf32", NULL };
+
+	if (same_text(from, to) || (one_of(from, utf8) && strcmp(to, "utf8mb4") == 0))
+		return true;
+	return strcmp(from, "ascii") == 0 && !one_of(to, wide);
+}
+
 static bool text_fits(const struct table_column *from, const struct table_column *to,
 		      const char **why)
 {
@@ -197,7 +221,7 @@ static bool text_fits(const struct table_column *from, const struct table_column
 		return false;
 	}
 	*why = "longer values do not fit";
-	if (!is_char(from) && !is_char(to) && same_text(from->charset, to->charset))
+	if (!is_char(from) && !is_char(to) && same_bytes(from->charset, to->charset))
 		return type_of(to)->size >= type_of(from)->size;
 	return sure_characters(to) >= most_characters(from);
 }
@@ -249,9 +273,67 @@ static bool temporal_fits(const struct table_column *from, const struct table_co
 	return strcmp(from->type, "date") == 0 && strcmp(to->type, "datetime") == 0;
 }
 
+/* ---- other types ------------------------------------------------------------------ */
+
+/* A geometry of one kind is a geometry. */
+static bool is_geometry(const struct table_column *c)
+{
+	static const char *const kinds[] = { "point",
+					     "linestring",
+					     "polygon",
+					     "multipoint",
+					     "multilinestring",
+					     "multipolygon",
+					     "geometrycollection",
+					     "geomcollection",
+					     "geometry",
+					     NULL };
+
+	return one_of(c->type, kinds);
+}
+
+/* The reference system that a column insists on (MySQL); "" = any. */
+static char *srid_of(TALLOC_CTX *ctx, const struct table_column *c)
+{
+	struct tokens t;
+
+	if (tokenize(ctx, c->definition, &t, NULL) == 0)
+		for (size_t i = 0; i < t.n; i++)
+			if (t.v[i].depth == 0 && token_is(&t.v[i], "SRID"))
+				return tokens_text(ctx, &t, i + 1, i + 2);
+	return mem_strdup(ctx, "");
+}
+
+static bool geometry_fits(TALLOC_CTX *ctx, const struct table_column *from,
+			  const struct table_column *to, const char **why)
+{
+	const char *srid = srid_of(ctx, to);
+
+	*why = "geometries of another reference system are refused";
+	if (*srid && strcmp(srid_of(ctx, from), srid) != 0)
+		return false;
+	*why = "geometries of another kind are refused";
+	return strcmp(to->type, from->type) == 0 || strcmp(to->type, "geometry") == 0;
+}
+
+#define VECTOR_DIMENSIONS 2048 /* when none are named */
+
+static bool other_fits(TALLOC_CTX *ctx, const struct table_column *from,
+		       const struct table_column *to, const char **why)
+{
+	if (is_geometry(from) && is_geometry(to))
+		return geometry_fits(ctx, from, to, why);
+	*why = "the conversion may fail or alter values";
+	if (strcmp(from->type, to->type) != 0)
+		return false;
+	if (strcmp(to->type, "vector") == 0)
+		return arg(to, VECTOR_DIMENSIONS) >= arg(from, VECTOR_DIMENSIONS);
+	return same_text(from->args, to->args);
+}
+
 /* ---- all of it -------------------------------------------------------------------- */
 
-static bool same_family_fits(const struct table_column *from,
+static bool same_family_fits(TALLOC_CTX *ctx, const struct table_column *from,
 			     const struct table_column *to, const char **why)
 {
 	switch (type_of(from)->family) {
@@ -275,8 +357,7 @@ static bool same_family_fits(const struct table_column *from,
 	case FAMILY_OTHER:
 		break;
 	}
-	*why = "the conversion may fail or alter values";
-	return strcmp(from->type, to->type) == 0 && same_text(from->args, to->args);
+	return other_fits(ctx, from, to, why);
 }
 
 static bool fits(TALLOC_CTX *ctx, const struct table_column *from,
@@ -290,7 +371,7 @@ static bool fits(TALLOC_CTX *ctx, const struct table_column *from,
 	}
 	if (f == t) {
 		*why = "values outside the smaller range do not fit";
-		return same_family_fits(from, to, why);
+		return same_family_fits(ctx, from, to, why);
 	}
 	if (f == FAMILY_INTEGER && (t == FAMILY_DECIMAL || t == FAMILY_FLOAT)) {
 		*why = "greater values do not fit exactly";
@@ -309,15 +390,17 @@ static bool fits(TALLOC_CTX *ctx, const struct table_column *from,
 enum type_loss types_loss(TALLOC_CTX *ctx, const struct table_column *from,
 			  const struct table_column *to, const char **why)
 {
-	if (!charset_covers(from->charset, to->charset)) {
+	bool lists = type_of(from)->family == FAMILY_LIST &&
+		     type_of(to)->family == FAMILY_LIST;
+
+	/* The elements of lists are compared one by one, as the server printed them. */
+	if (!lists && !charset_covers(from->charset, to->charset)) {
 		*why = "characters that the new character set does not have are lost";
 		return LOSS_CHARACTERS;
 	}
 	if (fits(ctx, from, to, why))
 		return LOSS_NONE;
-	return type_of(from)->family == FAMILY_LIST && type_of(to)->family == FAMILY_LIST
-		       ? LOSS_ELEMENTS
-		       : LOSS_VALUES;
+	return lists ? LOSS_ELEMENTS : LOSS_VALUES;
 }
 
 uint64_t types_greatest_integer(const struct table_column *c)

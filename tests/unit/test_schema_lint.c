@@ -60,7 +60,7 @@ static const struct {
 	{ RULE_lossy_type, false, ID "`a` int", ID "`a` bigint" },
 	{ RULE_charset_narrowing, true, "`a` text",
 	  "`a` text CHARACTER SET latin1 COLLATE latin1_bin" },
-	{ RULE_charset_narrowing, true, "`a` enum('x')",
+	{ RULE_charset_narrowing, false, "`a` enum('x')",
 	  "`a` enum('x') CHARACTER SET latin1 COLLATE latin1_bin" },
 	{ RULE_charset_narrowing, false,
 	  "`a` varchar(3) CHARACTER SET latin1 COLLATE latin1_bin", "`a` varchar(3)" },

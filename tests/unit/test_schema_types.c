@@ -44,6 +44,11 @@ static const char *const chains[][8] = {
 	  "varchar(5) CHARACTER SET latin1 COLLATE latin1_bin",
 	  "varchar(5) CHARACTER SET utf8mb3 COLLATE utf8mb3_bin", "varchar(5)" },
 	{ "text CHARACTER SET latin1 COLLATE latin1_bin", "mediumtext" },
+	{ "text CHARACTER SET ascii COLLATE ascii_bin",
+	  "text CHARACTER SET utf8mb3 COLLATE utf8mb3_bin", "text" },
+	{ "point NOT NULL /*!80003 SRID 4326 */", "point", "geometry" },
+	{ "vector(3)", "vector(5)" },
+	{ "bigint", "decimal(19,0)" },
 };
 
 /* Pairs that lose something in both directions. */
@@ -52,8 +57,12 @@ static const char *const strangers[][2] = {
 	{ "int", "varchar(20)" },
 	{ "bigint", "double" },
 	{ "bigint unsigned", "decimal(19,0)" },
+	{ "text CHARACTER SET ascii COLLATE ascii_bin",
+	  "text CHARACTER SET swe7 COLLATE swe7_bin" },
 	{ "decimal(10,2)", "decimal(10,3)" },
 	{ "decimal(10,2)", "double" },
+	{ "varchar(5) CHARACTER SET sjis COLLATE sjis_bin", "varchar(5)" },
+	{ "float(7,2)", "double(9,3)" },
 	{ "enum('a','b')", "enum('b','a')" },
 	{ "enum('a')", "set('a')" },
 	{ "text", "blob" },
@@ -61,7 +70,7 @@ static const char *const strangers[][2] = {
 	{ "datetime", "timestamp" },
 	{ "date", "time" },
 	{ "year", "int" },
-	{ "point", "geometry" },
+	{ "point", "linestring" },
 	{ "json", "text" },
 	{ "uuid", "char(36)" },
 	{ "varchar(5) CHARACTER SET latin1 COLLATE latin1_bin",
