@@ -44,12 +44,16 @@ static void settings(struct table_diff *d)
 	}
 }
 
-/* Two tables of which neither names a row format differ only in the server's default. */
+/*
+ * Two tables that name the same row format are the same, whatever is in effect: of a
+ * partitioned table MySQL keeps what was in effect. So are two that name none: they
+ * differ only in the server's default.
+ */
 static void row_format(struct table_diff *d)
 {
 	const char *from = d->from->row_format_printed, *to = d->to->row_format_printed;
 
-	if (!*from && !*to)
+	if (strcasecmp(from, to) == 0)
 		return;
 	if (strcasecmp(d->from->row_format, d->to->row_format) == 0)
 		return;

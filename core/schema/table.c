@@ -32,6 +32,14 @@ static bool is_moot_introducer(const struct tokens *t, size_t i)
 	return true;
 }
 
+/* -(5): MySQL prints the brackets or not, depending on how the table was last changed. */
+static bool is_bracketed_number(const struct tokens *t, size_t i, size_t to)
+{
+	return i + 3 < to && token_punct(&t->v[i], '-') &&
+	       token_punct(&t->v[i + 1], '(') && t->v[i + 2].type == TOKEN_NUMBER &&
+	       token_punct(&t->v[i + 3], ')');
+}
+
 void tokens_canonical(struct buf *b, const struct tokens *t, size_t from, size_t to)
 {
 	size_t start = b->len;
@@ -44,6 +52,10 @@ void tokens_canonical(struct buf *b, const struct tokens *t, size_t from, size_t
 		if (b->len > start && space)
 			buf_char(b, ' ');
 		buf_add(b, t->v[i].text, t->v[i].len);
+		if (is_bracketed_number(t, i, to)) {
+			buf_add(b, t->v[i + 2].text, t->v[i + 2].len);
+			i += 3;
+		}
 	}
 }
 

@@ -193,11 +193,12 @@ static int execute(struct verifier *x, struct proof *p, struct sb_err *err)
 /* ---- comparison by information_schema --------------------------------------------- */
 
 /*
- * Without what differs although nothing does: display widths, default row formats, and
- * character set introducers in expressions, which diff.c compares without them.
+ * Without what differs although nothing does: display widths, default row formats,
+ * character set introducers in expressions, which diff.c compares without them, and the
+ * numbers of columns, among which MySQL counts the hidden ones of functional indexes.
  */
 static const char *const fact_queries[] = {
-	"SELECT TABLE_NAME, 'column', COLUMN_NAME, ORDINAL_POSITION, IS_NULLABLE, DATA_TYPE,"
+	"SELECT TABLE_NAME, 'column', COLUMN_NAME, IS_NULLABLE, DATA_TYPE,"
 	" CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION,"
 	" COLLATION_NAME, IF(EXTRA LIKE '%DEFAULT_GENERATED%', '', COLUMN_DEFAULT),"
 	" COLUMN_KEY, EXTRA, COLUMN_COMMENT FROM information_schema.COLUMNS"
