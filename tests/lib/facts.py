@@ -68,6 +68,8 @@ def definition(show_create):
     columns = [normal_line(x) for x in inside if x.startswith("`")]
     others = sorted(normal_line(x) for x in inside if not x.startswith("`"))
     options = outside_strings(r" AUTO_INCREMENT=\d+", "", lines[end])
+    if "ENGINE=Aria" not in options:
+        options = outside_strings(r" PAGE_CHECKSUM=\d+", "", options)  # Aria's
     options = outside_strings(r" (DEFAULT CHARSET|COLLATE)=\w+", "", options)
     return [head, *columns, *others, options, *lines[end + 1:]]
 
