@@ -28,6 +28,8 @@
 	/* databases.c */       \
 	X(databases_read)       \
 	X(environments_read)    \
+	/* lint_rules.c */      \
+	X(lint_rules_read)      \
 	/* pull.c */            \
 	X(pull_post)            \
 	/* control.c */         \

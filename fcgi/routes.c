@@ -30,6 +30,8 @@ const struct route routes[] = {
 	  NULL, NULL, "Databases", "The configured databases."),
 	R(GET, "/api/databases/{database}/environments", READ, environments_read,
 	  NULL, NULL, "Environments", "The environments of a database, with their routes."),
+	R(GET, "/api/lint-rules", READ, lint_rules_read,
+	  NULL, NULL, "LintRules", "The rules that plans are judged by, and their levels."),
 	R(POST, "/api/pull", READ, pull_post,
 	  &pull_input_spec, NULL, "Pull", "The live schema as files that a plan takes."),
 
