@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "core/base/buf.h"
+#include "core/schema/rules.h"
 #include "core/store/apply.h"
 #include "fcgi/handlers.h"
 #include "fcgi/plan_data.h"
@@ -332,7 +333,12 @@ static void tell_losses(const struct rollback *r, struct schema_plan *plan)
 {
 	struct schema_lint *lint = mem_array(r->req->ctx, struct schema_lint,
 					     plan->n_lint + plan->n_changes + 1);
+	const struct config_database *d = r->target.database;
+	enum rule_level level =
+		rule_level(&lint_rules[RULE_rollback_data], d->lint, d->n_lint);
 
+	if (level == LEVEL_OFF)
+		return;
 	if (plan->n_lint > 0)
 		memcpy(lint, plan->lint, plan->n_lint * sizeof(*lint));
 	plan->lint = lint;
@@ -340,10 +346,10 @@ static void tell_losses(const struct rollback *r, struct schema_plan *plan)
 		const char *message = loss(r, &plan->changes[i]);
 
 		if (message)
-			lint[plan->n_lint++] =
-				(struct schema_lint){ message,	 plan->changes[i].table,
-						      "",	 LINTER_ROLLBACK,
-						      "warning", "" };
+			lint[plan->n_lint++] = (struct schema_lint){
+				message,	 plan->changes[i].table, "",
+				LINTER_ROLLBACK, rule_level_name(level), ""
+			};
 	}
 }
 
