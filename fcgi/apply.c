@@ -14,6 +14,7 @@
 #include "core/base/fault.h"
 #include "core/base/id.h"
 #include "core/base/log.h"
+#include "core/schema/unrename.h"
 #include "core/store/apply.h"
 #include "core/store/plan.h"
 #include "fcgi/handlers.h"
@@ -210,16 +211,23 @@ static void compare(const struct schema_plan *outcome, const char *deployment,
 		add_difference(d, live[l].table, "new");
 }
 
-/* The tables of a namespace that the plan changes. */
+/* The tables of a namespace that the plan changes, renamed ones by either name. */
 static const char **changed_tables(TALLOC_CTX *ctx, const struct schema_plan *outcome,
 				   const char *namespace, size_t *n)
 {
-	const char **tables = mem_array(ctx, const char *, outcome->n_changes + 1);
+	const char **tables = mem_array(ctx, const char *, 2 * outcome->n_changes + 1);
 
 	*n = 0;
-	for (size_t i = 0; i < outcome->n_changes; i++)
-		if (strcmp(outcome->changes[i].namespace, namespace) == 0)
-			tables[(*n)++] = outcome->changes[i].table;
+	for (size_t i = 0; i < outcome->n_changes; i++) {
+		const struct schema_change *c = &outcome->changes[i];
+		char *from, *to;
+
+		if (strcmp(c->namespace, namespace) != 0)
+			continue;
+		tables[(*n)++] = c->table;
+		if (unrename_table(ctx, c->ddl, &from, &to))
+			tables[(*n)++] = from;
+	}
 	return tables;
 }
 

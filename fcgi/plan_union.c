@@ -93,7 +93,9 @@ static int dearness(enum engine_cost cost)
 
 static void combine(struct schema_change *have, const struct schema_change *c)
 {
-	if (harshness(c->execution_mode) > harshness(have->execution_mode)) {
+	int harsher = harshness(c->execution_mode) - harshness(have->execution_mode);
+
+	if (harsher > 0 || (harsher == 0 && dearness(c->cost) > dearness(have->cost))) {
 		have->execution_mode = c->execution_mode;
 		have->mode_reason = c->mode_reason;
 	}

@@ -16,6 +16,7 @@
 
 #include "core/base/buf.h"
 #include "core/schema/rules.h"
+#include "core/schema/unrename.h"
 #include "core/store/apply.h"
 #include "fcgi/handlers.h"
 #include "fcgi/plan_data.h"
@@ -67,13 +68,30 @@ static int refuse_later(struct rollback *r, struct db *db, struct sb_err *err)
 		      later, a->database, a->environment, a->apply_id);
 }
 
+/* What the source renamed a table to; NULL = it did not. */
+static const char *renamed_to(const struct rollback *r, const char *namespace,
+			      const char *table)
+{
+	for (size_t i = 0; i < r->outcome->n_changes; i++) {
+		const struct schema_change *c = &r->outcome->changes[i];
+		char *from, *to;
+
+		if (strcmp(c->namespace, namespace) == 0 &&
+		    unrename_table(r->req->ctx, c->ddl, &from, &to) &&
+		    strcmp(from, table) == 0)
+			return to;
+	}
+	return NULL;
+}
+
+/* By its old name or by its new one. */
 static bool is_changed(const struct rollback *r, const char *namespace, const char *table)
 {
 	for (size_t i = 0; i < r->outcome->n_changes; i++)
 		if (strcmp(r->outcome->changes[i].namespace, namespace) == 0 &&
 		    strcmp(r->outcome->changes[i].table, table) == 0)
 			return true;
-	return false;
+	return renamed_to(r, namespace, table) != NULL;
 }
 
 static bool is_changed_namespace(const struct rollback *r, const char *namespace)
@@ -106,8 +124,17 @@ static int refuse_without_originals(const struct rollback *r, struct sb_err *err
 	for (size_t i = 0; i < r->outcome->n_changes; i++) {
 		const struct schema_change *c = &r->outcome->changes[i];
 
+		char *from = NULL, *to;
+
+		/* By its new name, a renamed table has none. */
+		for (size_t k = 0; k < r->outcome->n_changes && !from; k++)
+			if (unrename_table(r->req->ctx, r->outcome->changes[k].ddl, &from,
+					   &to) &&
+			    strcmp(to, c->table) != 0)
+				from = NULL;
 		if (strcmp(c->action, "create") != 0 &&
-		    !original(r, NULL, c->namespace, c->table))
+		    !original(r, NULL, c->namespace, c->table) &&
+		    !(from && original(r, NULL, c->namespace, from)))
 			return sb_err(
 				err, SB_ECONFLICT,
 				"What table '%s' was before %s was not kept, so that the "
@@ -210,6 +237,26 @@ static int refuse_drift(const struct rollback *r, const struct config_deployment
 		      id, names.data, n > NAMED_AT_MOST ? " and more" : "");
 }
 
+/* The definition as it was, with hints for what has to get its old name back. */
+static const char *as_it_was(const struct rollback *r, const struct schema_original *o)
+{
+	TALLOC_CTX *ctx = r->req->ctx;
+	const char *to = renamed_to(r, o->namespace, o->table), *sql = o->create_sql;
+
+	for (size_t i = 0; i < r->outcome->n_changes; i++) {
+		const struct schema_change *c = &r->outcome->changes[i];
+
+		if (strcmp(c->namespace, o->namespace) == 0 &&
+		    (strcmp(c->table, o->table) == 0 ||
+		     (to && strcmp(c->table, to) == 0)))
+			sql = mem_printf(ctx, "%s%s",
+					 unrename_columns(ctx, c->ddl, o->create_sql),
+					 sql);
+	}
+	return to ? mem_printf(ctx, "%s%s", unrename_table_hint(ctx, o->table, to), sql)
+		  : sql;
+}
+
 /* Files of a namespace as it should be: changed tables as they were, others as they are.
  */
 static void want(const struct rollback *r, const struct config_deployment *d,
@@ -235,7 +282,7 @@ static void want(const struct rollback *r, const struct config_deployment *d,
 		    is_changed(r, ns->name, o->table) &&
 		    original(r, d->name, ns->name, o->table) == o)
 			f[ns->n_files++] = (struct schema_file){
-				planning_file_name(r->req->ctx, o->table), o->create_sql
+				planning_file_name(r->req->ctx, o->table), as_it_was(r, o)
 			};
 	}
 }
