@@ -149,7 +149,7 @@ static const struct section environment_section = {
 	" wide_primary_key mixed_collation name_case table_comment" \
 	" unmanaged_object rollback_data rename_done"
 #define LINT_LOSSES \
-	"drop_table drop_column lossy_type charset_narrowing" \
+	"drop_table drop_column drop_partition lossy_type charset_narrowing" \
 	" reorder_values becomes_generated"
 
 static const struct key database_keys[] = {

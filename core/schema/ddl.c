@@ -6,6 +6,7 @@
  */
 #include "core/schema/ddl.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 struct writer {
@@ -114,6 +115,12 @@ static void clause(struct writer *w, const struct table_diff *d, const struct cl
 	case CLAUSE_SETTING:
 		buf_printf(&w->b, "%s=%s", k->name, k->value);
 		break;
+	case CLAUSE_COUNTER:
+		buf_printf(&w->b, "AUTO_INCREMENT=%" PRIu64, d->to->counter);
+		break;
+	case CLAUSE_DROP_PARTITIONS:
+		buf_printf(&w->b, "DROP PARTITION %s", k->value);
+		break;
 	case CLAUSE_ADD_PARTITIONS:
 		buf_printf(&w->b, "ADD PARTITION (%s)", k->value);
 		break;
@@ -147,7 +154,7 @@ char *ddl_alter(TALLOC_CTX *ctx, const struct table_diff *d, enum db_flavor flav
 
 char *ddl_create(TALLOC_CTX *ctx, const struct table *t)
 {
-	return mem_strdup(ctx, t->create_sql);
+	return table_create_sql(ctx, t);
 }
 
 char *ddl_rename(TALLOC_CTX *ctx, const char *table, const char *new)

@@ -29,7 +29,9 @@
 	X(COLLATION) /* the table's default */                              \
 	X(ROW_FORMAT)                                                       \
 	X(SETTING)                                                          \
-	X(ADD_PARTITIONS) /* at the end, alone in its statement */          \
+	X(COUNTER)	   /* raise the AUTO_INCREMENT value */             \
+	X(DROP_PARTITIONS) /* with their rows; alone in its statement */    \
+	X(ADD_PARTITIONS)  /* at the end, alone in its statement */         \
 	X(PARTITION_BY)                                                     \
 	X(REMOVE_PARTITIONING)
 enum clause_kind {

@@ -68,6 +68,30 @@ static void row_format(struct table_diff *d)
 	diff_add(d, CLAUSE_ROW_FORMAT)->value = *to ? to : "DEFAULT";
 }
 
+static const struct table_column *counting(const struct table *t)
+{
+	for (size_t i = 0; i < t->n_columns; i++)
+		if (t->columns[i].auto_increment)
+			return &t->columns[i];
+	return NULL;
+}
+
+const struct table_column *diff_counted(const struct table *from, const struct table *to)
+{
+	const struct table_column *a = counting(from), *b = counting(to);
+
+	return a && b && same_name(a->name, b->name) ? a : NULL;
+}
+
+/* The value is data, which goes on counting: it is raised, never lowered. */
+static void counter(struct table_diff *d)
+{
+	uint64_t is = diff_counted(d->from, d->to) ? d->from->counter : 0;
+
+	if (counting(d->to) && d->to->counter > 1 && d->to->counter > is)
+		diff_add(d, CLAUSE_COUNTER);
+}
+
 void diff_options(struct table_diff *d)
 {
 	if (strcasecmp(d->from->engine, d->to->engine) != 0)
@@ -76,4 +100,5 @@ void diff_options(struct table_diff *d)
 		diff_add(d, CLAUSE_COLLATION);
 	row_format(d);
 	settings(d);
+	counter(d);
 }

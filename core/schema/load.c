@@ -12,6 +12,7 @@
 #include "core/base/fault.h"
 #include "core/schema/allow.h"
 #include "core/schema/order.h"
+#include "core/schema/printed.h"
 #include "core/schema/trial.h"
 
 struct loaded { /* one file */
@@ -136,6 +137,12 @@ static void note_parents(struct loader *l, struct loaded *f)
 	}
 }
 
+/* The AUTO_INCREMENT value is no part of what a table is, but may have to be raised. */
+static bool raises_counter(const struct loaded *f, const struct table *live)
+{
+	return printed_counter(&f->tokens) > live->counter;
+}
+
 static void check_file(struct loader *l, struct loaded *f)
 {
 	struct sb_err why;
@@ -148,7 +155,8 @@ static void check_file(struct loader *l, struct loaded *f)
 	check_unique(l, f);
 	check_no_view(l, f);
 	f->live = view_table(l->live, f->table);
-	if (f->live && !allow_same_statement(&f->tokens, &f->live->tokens))
+	if (f->live && (raises_counter(f, f->live) ||
+			!allow_same_statement(&f->tokens, &f->live->tokens)))
 		f->live = NULL;
 }
 
@@ -265,7 +273,7 @@ static int screen_all(struct loader *l, struct sb_err *err)
 		if (!live && trial_possible(f->table, &f->tokens) &&
 		    !is_referenced(l, f->table) && try_new(l, f, err) < 0)
 			return -1;
-		if (!live || !can_screen(f))
+		if (!live || raises_counter(f, live) || !can_screen(f))
 			continue;
 		same = screen(l, f, live, err);
 		if (same < 0)

@@ -11,6 +11,7 @@
 
 #include "core/schema/ddl.h"
 #include "core/schema/order.h"
+#include "core/schema/stages.h"
 
 struct maker {
 	TALLOC_CTX *ctx;
@@ -457,14 +458,28 @@ static const struct table *without_late(struct maker *m, const struct change *c)
 	return rewrite_without(m->ctx, c->desired, c->late);
 }
 
+static void alter_in_stages(struct maker *m, const struct change *c,
+			    const struct table *from, const struct table *to)
+{
+	const struct table *stages[MOST_STAGES];
+	size_t n = m->refused ? 0 : stages_between(m->ctx, from, to, stages);
+
+	for (size_t i = 0; i < n; i++) {
+		alter(m, c, from, stages[i]);
+		from = stages[i];
+	}
+	alter(m, c, from, to);
+}
+
 static void make_one(struct maker *m, const struct change *c)
 {
 	const struct table *to = without_late(m, c);
 	struct step *s;
 
 	if (c->live) {
-		alter(m, c, rewrite_renamed(m->ctx, without_early(m, c), &m->columns),
-		      to);
+		alter_in_stages(m, c,
+				rewrite_renamed(m->ctx, without_early(m, c), &m->columns),
+				to);
 		return;
 	}
 	s = add_step(m, c, "create");

@@ -6,6 +6,7 @@
  */
 #include "core/schema/table.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -132,6 +133,19 @@ void table_make_canonical(struct table *t)
 {
 	for (size_t i = 0; i < t->n_columns; i++)
 		column_canonical(t, &t->columns[i]);
+}
+
+char *table_create_sql(TALLOC_CTX *ctx, const struct table *t)
+{
+	size_t i = tokens_skip(&t->tokens, 3) - 1; /* the bracket; then ENGINE=name */
+	const struct token *last =
+		&t->tokens.v[token_is(&t->tokens.v[i + 1], "ENGINE") ? i + 3 : i];
+	const char *rest = last->text + last->len;
+
+	if (t->counter <= 1)
+		return mem_strdup(ctx, t->create_sql);
+	return mem_printf(ctx, "%.*s AUTO_INCREMENT=%" PRIu64 "%s",
+			  (int)(rest - t->create_sql), t->create_sql, t->counter, rest);
 }
 
 /* ---- looking things up ------------------------------------------------------------ */

@@ -112,6 +112,9 @@ void tokens_canonical(struct buf *b, const struct tokens *t, size_t from, size_t
 /* Build the canonical texts anew: after charset and collation of a column were set. */
 void table_make_canonical(struct table *t);
 
+/* The statement that makes t, with its AUTO_INCREMENT value. */
+char *table_create_sql(TALLOC_CTX *ctx, const struct table *t);
+
 /* Names of columns, indexes and constraints do not depend on case. NULL = none. */
 const struct table_column *table_column(const struct table *t, const char *name);
 const struct table_index *table_index(const struct table *t, const char *name);

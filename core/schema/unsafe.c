@@ -441,6 +441,14 @@ static bool repartitions(const struct table_diff *d, const struct clause *k,
 	return true;
 }
 
+static bool drops_partitions(const struct table_diff *d, const struct clause *k,
+			     struct buf *why)
+{
+	(void)d;
+	buf_printf(why, "drops partitions with all their rows: %.500s", k->value);
+	return true;
+}
+
 static const struct check checks[] = {
 	{ CLAUSE_DROP_COLUMN, RULE_drop_column, drops_column },
 	{ CLAUSE_ADD_COLUMN, RULE_required_column, adds_required },
@@ -465,6 +473,7 @@ static const struct check checks[] = {
 	{ CLAUSE_ADD_FOREIGN_KEY, RULE_add_foreign_key, adds_foreign_key },
 	{ CLAUSE_DROP_FOREIGN_KEY, RULE_drop_foreign_key, drops_foreign_key },
 	{ CLAUSE_ENGINE, RULE_leave_innodb, leaves_innodb },
+	{ CLAUSE_DROP_PARTITIONS, RULE_drop_partition, drops_partitions },
 	{ CLAUSE_PARTITION_BY, RULE_repartition, repartitions },
 };
 

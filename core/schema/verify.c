@@ -132,7 +132,7 @@ static int make_copy(struct verifier *x, const struct table *live, struct sb_err
 		if (strcmp(x->made[i], live->name) == 0)
 			return 0;
 	x->made[x->n_made++] = live->name;
-	return db_run(x->v->work, live->create_sql, err);
+	return db_run(x->v->work, table_create_sql(x->tmp, live), err);
 }
 
 /*

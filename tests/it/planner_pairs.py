@@ -250,4 +250,92 @@ OPTIONS = [
     options("a collation of the table", "", "COLLATE=utf8mb4_unicode_520_ci", there=("COLLATE=utf8mb4_unicode_520_ci",)),
 ]
 
-PAIRS = COLUMNS + INDEXES + CONSTRAINTS + OPTIONS
+AB = "a int NOT NULL, b int NOT NULL DEFAULT 0, PRIMARY KEY (a,b)"
+ABC = "a int NOT NULL, b int NOT NULL DEFAULT 0, c int, PRIMARY KEY (a,b)"
+DATES = "d date NOT NULL, s varchar(9) NOT NULL, PRIMARY KEY (d,s)"
+
+
+def ranges(*ends, by="RANGE (a)"):
+    """p0, p1 ... ; an end may be "name: value"."""
+    parts = [end.split(": ") if ": " in str(end) else (f"p{i}", str(end)) for i, end in enumerate(ends)]
+    return f"PARTITION BY {by} (" + ", ".join(f"PARTITION {n} VALUES LESS THAN " + (v if v == "MAXVALUE" else f"({v})") for n, v in parts) + ")"
+
+
+def lists(*parts, by="LIST (a)"):
+    return f"PARTITION BY {by} (" + ", ".join(
+        f"PARTITION {n} " + (v if v == "DEFAULT" else f"VALUES IN ({v})") for n, v in (p.split(": ") for p in parts)) + ")"
+
+
+def both(name, a, b, key=AB, key2=None, only="", **words):
+    return Pair(name, table(key, a), table(key2 or key, b), only=only, **words)
+
+
+HALVES = "SUBPARTITION BY HASH (b) SUBPARTITIONS 2"
+NAMED = "PARTITION BY RANGE (a) SUBPARTITION BY HASH (b) (PARTITION p0 VALUES LESS THAN (10) (SUBPARTITION s0, SUBPARTITION s1)%s)"
+PARTITIONS = [
+    both("ranges at the end", ranges(10), ranges(10, 20, "MAXVALUE"), there=("ADD PARTITION",), back=("DROP PARTITION `p1`, `p2`",), lacks=("BY RANGE",)),
+    both("a range in front of the last", ranges(10, "MAXVALUE"), ranges(10, "p2: 20", "p1: MAXVALUE"), there=("PARTITION BY",), back=("DROP PARTITION `p2`",)),
+    both("the first range goes", ranges(10, 20, 30), ranges("p1: 20", "p2: 30"), there=("DROP PARTITION `p0`",), back=("PARTITION BY",)),
+    both("the first goes, one follows the last", ranges(10, 20), ranges("p1: 20", "p2: 30", "p3: 40"), there=("DROP PARTITION `p0`", "ADD PARTITION (PARTITION"), back=("PARTITION BY",)),
+    both("ranges united", ranges(10, 20, 30), ranges("pm: 20", "p2: 30"), there=("PARTITION BY",), back=("PARTITION BY",)),
+    both("a range renamed", ranges(10, 20), ranges(10, "q: 20"), there=("PARTITION BY",), back=("PARTITION BY",)),
+    both("a range's end", ranges(10, 20), ranges(10, 25), there=("PARTITION BY",), back=("PARTITION BY",)),
+    both("a range's comment", ranges(10), "PARTITION BY RANGE (a) (PARTITION p0 VALUES LESS THAN (10) COMMENT 'it''s' MAX_ROWS=5)"),
+    both("what the ranges are of", ranges(10), ranges(10, by="RANGE (a + 1)")),
+    both("ranges and a column", ranges(10, 20), ranges(10, 20, 30), AB, ABC, there=("ADD COLUMN `c`", "ADD PARTITION"), back=("DROP PARTITION `p2`", "DROP COLUMN `c`"), lacks=("PARTITION BY",)),
+    both("ranges go and a column comes", ranges(10, 20, 30), ranges("p1: 20", "p2: 30", "p3: 40"), AB, ABC, there=("DROP PARTITION `p0`", "ADD COLUMN `c`", "ADD PARTITION"), back=("DROP COLUMN `c` PARTITION BY",)),
+    both("only a column", ranges(10, 20), "COMMENT='x' " + ranges(10, 20), AB, ABC, lacks=("PARTITION",)),
+    both("ranges and options", "CHARSET=latin1 " + ranges(10), "CHARSET=utf8mb4 COMMENT='x' " + ranges(10, 20)),
+    both("types of partitioned columns", ranges(10, 20), ranges(10, 20), AB, "b bigint NOT NULL DEFAULT 0, a bigint NOT NULL, PRIMARY KEY (b,a)", lacks=("PARTITION",)),
+    both("another column", ranges(10, 20), ranges(10, 20, by="RANGE (c)"), AB, "c int NOT NULL, b int NOT NULL DEFAULT 0, PRIMARY KEY (c,b)"),
+    both("ranges of columns", ranges("p0: 1,10", by="RANGE COLUMNS (a,b)"), ranges("p0: 1,10", "p1: 5,MAXVALUE", "p2: MAXVALUE,MAXVALUE", by="RANGE COLUMNS (a,b)"), there=("ADD PARTITION",), back=("DROP PARTITION",)),
+    both("ranges of dates", ranges("'2020-01-01'", by="RANGE COLUMNS (d)"), ranges("'2020-01-01'", "'2021-01-01'", "MAXVALUE", by="RANGE COLUMNS (d)").replace("THAN MAXVALUE", "THAN (MAXVALUE)"), DATES, there=("ADD PARTITION",)),
+    both("ranges of days", ranges("to_days('2020-01-01')", by="RANGE (to_days(d))"), ranges("to_days('2020-01-01')", "to_days('2021-01-01')", by="RANGE (to_days(d))"), DATES, there=("ADD PARTITION",)),
+    both("lists at the end", lists("p0: 1,2", "p1: 3"), lists("p0: 1,2", "p1: 3", "p2: 4,NULL"), "a int, b int, KEY (a)", there=("ADD PARTITION",), back=("DROP PARTITION `p2`",)),
+    both("a list goes, another comes", lists("p0: 1,2", "p1: 3", "p2: 4"), lists("p0: 1,2", "p2: 4", "p3: 5"), there=("DROP PARTITION `p1`", "ADD PARTITION")),
+    both("a list renamed", lists("p0: 1,2", "p1: 3"), lists("p0: 1,2", "q: 3"), there=("PARTITION BY",), back=("PARTITION BY",)),
+    both("a list's values", lists("p0: 1,2", "p1: 3"), lists("p0: 1,2,7", "p1: 3"), there=("PARTITION BY",)),
+    both("lists in another order", lists("p0: 1,2", "p1: 3"), lists("p1: 3", "p0: 1,2")),
+    both("the rest", lists("p0: 1,2"), lists("p0: 1,2", "pd: DEFAULT"), only=MARIADB, there=("ADD PARTITION",), back=("DROP PARTITION `pd`",)),
+    both("a list beside the rest", lists("p0: 1,2", "pd: DEFAULT"), lists("p0: 1,2", "pd: DEFAULT", "p3: 5"), only=MARIADB, there=("PARTITION BY",)),
+    both("lists of columns", lists("p0: (1,2),(3,4)", by="LIST COLUMNS (a,b)"), lists("p0: (1,2),(3,4)", "p1: (5,6)", by="LIST COLUMNS (a,b)"), there=("ADD PARTITION",)),
+    both("lists of texts", lists("p0: 'x','it''s','\\\\'", by="LIST COLUMNS (s)"), lists("p0: 'x','it''s','\\\\'", "`p``q`: 'é日'", by="LIST COLUMNS (s)"), DATES, there=("ADD PARTITION (PARTITION `p``q`",), back=("DROP PARTITION `p``q`",)),
+    both("hash", "PARTITION BY HASH (a) PARTITIONS 3", "PARTITION BY LINEAR HASH (a) PARTITIONS 4"),
+    both("hash with names", "PARTITION BY HASH (a) (PARTITION x, PARTITION y)", "PARTITION BY HASH (a) (PARTITION x, PARTITION y, PARTITION z)", lacks=("DROP",)),
+    both("key", "PARTITION BY KEY () PARTITIONS 3", "PARTITION BY LINEAR KEY (a,b) PARTITIONS 3"),
+    both("key's algorithm", "PARTITION BY KEY ALGORITHM=2 (a) PARTITIONS 2", "PARTITION BY KEY ALGORITHM=1 (a) PARTITIONS 2"),
+    both("subpartitions", ranges(10, by=f"RANGE (a) {HALVES}"), ranges(10, 20, by=f"RANGE (a) {HALVES}"), there=("ADD PARTITION",), back=("DROP PARTITION `p1`",)),
+    both("other subpartitions", ranges(10, 20, by=f"RANGE (a) {HALVES}"), ranges(10, 20, by="RANGE (a) SUBPARTITION BY KEY (b) SUBPARTITIONS 3"), there=("PARTITION BY",)),
+    both("subpartitions with names", NAMED % "", NAMED % ", PARTITION p1 VALUES LESS THAN (20) (SUBPARTITION s2 COMMENT 'x', SUBPARTITION s3)", there=("ADD PARTITION",), back=("DROP PARTITION `p1`",)),
+    both("partitioned or not", "", ranges(10, 20), back=("REMOVE PARTITIONING",)),
+    both("of another kind", ranges(10), "PARTITION BY HASH (a) PARTITIONS 2"),
+    both("partitions and another engine", "ENGINE=MyISAM " + ranges(10), "ENGINE=InnoDB " + ranges(10), only=MARIADB),
+    both("case of a partition's name", ranges(10, 20), ranges(10, "P1: 20")),
+    both("many partitions", ranges(*range(10, 100)), ranges(*range(10, 200)), there=("ADD PARTITION",)),
+]
+
+COUNTED = "id int NOT NULL AUTO_INCREMENT, PRIMARY KEY (id)"
+COUNTERS = [
+    both("a value of the counter", "", "AUTO_INCREMENT=500", COUNTED, there=("ALTER TABLE", "AUTO_INCREMENT=500"), back=None),
+    both("a greater value", "AUTO_INCREMENT=100", "AUTO_INCREMENT=500", COUNTED, there=("AUTO_INCREMENT=500",), back=None),
+    both("a value and a column", "AUTO_INCREMENT=100", "AUTO_INCREMENT=500", COUNTED, COUNTED + ", a int", there=("AUTO_INCREMENT=500\n", "ADD COLUMN `a`"), back=("DROP COLUMN",)),
+    both("a value that the old type does not hold", "", "AUTO_INCREMENT=3000000000", COUNTED, COUNTED.replace("int", "bigint"), there=("bigint", ", AUTO_INCREMENT=3000000000"), back=("MODIFY",)),
+    both("a value of a new counter", "", "AUTO_INCREMENT=500", "id int NOT NULL, PRIMARY KEY (id)", COUNTED, there=(", AUTO_INCREMENT=500",), back=("MODIFY",)),
+    both("a value without a counter", "", "AUTO_INCREMENT=500", "id int NOT NULL, PRIMARY KEY (id)", **SAME),
+    Pair("a value of a new table", [], [table(COUNTED, "AUTO_INCREMENT=77")], there=("AUTO_INCREMENT=77",)),
+]
+
+ME, YOU = "CREATE TABLE `we``ird` (`i``d` int NOT NULL, PRIMARY KEY (`i``d`))", "CREATE TABLE `ta ble` (`a``b` int, `c d` int, `日本` int)"
+NAMES = [
+    Pair("quotes in all names", [ME, YOU], [ME, "CREATE TABLE `ta ble` (`a``b` bigint, `c d` int, `e;f` int, `日本` int, v int AS (`a``b` + `日本`) STORED, KEY `k``x` (`a``b`, `日本`),"
+         " CONSTRAINT `c``k` CHECK (`a``b` > 1), CONSTRAINT `日``fk` FOREIGN KEY (`c d`) REFERENCES `we``ird` (`i``d`))"]),
+    Pair("names of digits", "CREATE TABLE `1t` (`2c` int, `3e4` int)", "CREATE TABLE `1t` (`3e4` int, `2c` int, KEY `5` (`2c`))"),
+    Pair("names that differ in case", ["CREATE TABLE Tt (a int)", "CREATE TABLE tt (a int)"], ["CREATE TABLE Tt (a int, b int)", "CREATE TABLE tt (a int)"], there=("ALTER TABLE `Tt`",)),
+    Pair("names that look like comments", table("`a#b` int, `--` int, `/*x*/` int, `a%sb` int"), table("`--` int, `a#b` int, `/*x*/` bigint, `/*!50000 y` int, `a%sb` bigint, `%n` int")),
+    Pair("a sequence and a versioned table are left alone", ["CREATE SEQUENCE s1", "CREATE TABLE s2 (a int) WITH SYSTEM VERSIONING", table("a int")], [table("a int, b int")],
+         only=MARIADB, there=("ALTER TABLE `t` ADD COLUMN `b`",), lacks=("s1", "s2"), refused_back="SEQUENCE"),
+    Pair("a file for a sequence", ["CREATE SEQUENCE t"], [table("a int")], only=MARIADB, refused="`t` is a SEQUENCE in the live schema", refused_back="not a CREATE TABLE"),
+    Pair("a file for a versioned table", ["CREATE TABLE t (a int) WITH SYSTEM VERSIONING"], [table("a int")], only=MARIADB, refused="`t` is a SYSTEM VERSIONED in the live schema", refused_back="system-versioned tables are not managed"),
+]
+
+PAIRS = COLUMNS + INDEXES + CONSTRAINTS + OPTIONS + PARTITIONS + COUNTERS + NAMES

@@ -10,6 +10,7 @@
 #include "core/schema/diff.h"
 #include "core/schema/moves.h"
 #include "core/schema/order.h"
+#include "core/schema/stages.h"
 #include "core/schema/table.h"
 #include "tests/unit/unit.h"
 
@@ -128,6 +129,12 @@ static void what_is_no_table_is_refused(void **unused)
 #define TABLE_WITH(body, tail) TABLE(body) tail
 #define ID		       "`id` int NOT NULL,"
 #define PK		       ",PRIMARY KEY (`id`)"
+#define COUNTS		       "`id` int NOT NULL AUTO_INCREMENT" PK
+#define P(name, end)	       "PARTITION " name " VALUES LESS THAN " end
+#define RANGE(list)	       TABLE_WITH(ID "`a` int", " PARTITION BY RANGE (`a`) (" list ")")
+
+#define LIST(list) \
+	TABLE_WITH(ID "`a` int", " PARTITION BY LIST (`a`) (PARTITION " list ")")
 
 static const struct {
 	const char *from, *to;
@@ -230,6 +237,26 @@ static const struct {
 	  "MODIFY COLUMN `a` bigint PARTITION BY RANGE (`a`) (PARTITION p0 VALUES LESS THAN (1),"
 	  " PARTITION p1 VALUES LESS THAN (2))",
 	  NULL },
+	{ TABLE_WITH(COUNTS, " AUTO_INCREMENT=7"),
+	  TABLE_WITH(COUNTS, " AUTO_INCREMENT=9"), "AUTO_INCREMENT=9", NULL },
+	{ TABLE_WITH(COUNTS, " AUTO_INCREMENT=9"),
+	  TABLE_WITH(COUNTS, " AUTO_INCREMENT=7"), "", NULL },
+	{ TABLE(COUNTS), TABLE_WITH(COUNTS, " AUTO_INCREMENT=1"), "", NULL },
+	{ TABLE_WITH("`a` int AUTO_INCREMENT,`b` int", " AUTO_INCREMENT=9"),
+	  TABLE_WITH("`a` int,`b` int AUTO_INCREMENT", " AUTO_INCREMENT=7"),
+	  "MODIFY COLUMN `a` int, MODIFY COLUMN `b` int AUTO_INCREMENT, AUTO_INCREMENT=7",
+	  NULL },
+	{ RANGE(P("p0", "(1)") "," P("p1", "(2)") "," P("`p 2`", "(3)")),
+	  RANGE(P("p1", "(2)")), "DROP PARTITION `p0`, `p 2`", NULL },
+	{ RANGE(P("p0", "(1)") "," P("p1", "(2)")),
+	  RANGE(P("p0", "(1)") "," P("q", "(2)")),
+	  "PARTITION BY RANGE (`a`) (" P("p0", "(1)") "," P("q", "(2)") ")", NULL },
+	{ RANGE(P("p0", "(1)")), RANGE(P("p1", "(2)")),
+	  "PARTITION BY RANGE (`a`) (" P("p1", "(2)") ")", NULL },
+	{ TABLE_WITH(ID "`a` int",
+		     " PARTITION BY HASH (`a`) (PARTITION p0,PARTITION p1)"),
+	  TABLE_WITH(ID "`a` int", " PARTITION BY HASH (`a`) (PARTITION p0)"),
+	  "PARTITION BY HASH (`a`) (PARTITION p0)", NULL },
 	{ TABLE_WITH(ID "`a` int", " PARTITION BY HASH (`a`) PARTITIONS 3"),
 	  TABLE(ID "`a` int"), "REMOVE PARTITIONING", NULL },
 };
@@ -267,6 +294,84 @@ static void differences_become_clauses(void **unused)
 	for (int kind = 0; kind < N_CLAUSE_KINDS; kind++)
 		if (!seen[kind])
 			fail_msg("no pair has clause kind %d", kind);
+}
+
+/* What one ALTER cannot do, and in which order several do it; "" = none of them. */
+static void some_differences_take_stages(void **unused)
+{
+	static const struct {
+		const char *from, *to, *steps[MOST_STAGES + 1];
+	} cases[] = {
+		{ TABLE(COUNTS),
+		  TABLE_WITH("`id` bigint NOT NULL AUTO_INCREMENT, `b` int" PK,
+			     " AUTO_INCREMENT=5"),
+		  { "AUTO_INCREMENT=5",
+		    "MODIFY COLUMN `id` bigint NOT NULL AUTO_INCREMENT, ADD COLUMN `b` int" } },
+		{ TABLE(COUNTS),
+		  TABLE_WITH("`id` bigint NOT NULL AUTO_INCREMENT" PK,
+			     " AUTO_INCREMENT=3000000000"),
+		  { "MODIFY COLUMN `id` bigint NOT NULL AUTO_INCREMENT, "
+		    "AUTO_INCREMENT=3000000000" } },
+		{ TABLE("`id` int NOT NULL" PK),
+		  TABLE_WITH(COUNTS, " AUTO_INCREMENT=5"),
+		  { "MODIFY COLUMN `id` int NOT NULL AUTO_INCREMENT, AUTO_INCREMENT=5" } },
+		{ TABLE_WITH(COUNTS, " AUTO_INCREMENT=5"),
+		  TABLE_WITH(COUNTS, " AUTO_INCREMENT=5"),
+		  { NULL } },
+		{ RANGE(P("p0", "(1)") "," P("p1", "(2)")),
+		  RANGE(P("p1", "(2)") "," P("p2", "(3)") "," P("p3", "MAXVALUE")),
+		  { "DROP PARTITION `p0`",
+		    "ADD PARTITION (" P("p2", "(3)") ", " P("p3", "MAXVALUE") ")" } },
+		{ TABLE_WITH(COUNTS, " PARTITION BY RANGE (`id`) (" P("p0", "(1)") "," P(
+					     "p1", "(2)") ")"),
+		  TABLE_WITH("`id` int NOT NULL AUTO_INCREMENT,`c` int" PK,
+			     " AUTO_INCREMENT=8 PARTITION BY RANGE (`id`) (" P(
+				     "p1", "(2)") "," P("p2", "(3)") ")"),
+		  { "AUTO_INCREMENT=8", "DROP PARTITION `p0`", "ADD COLUMN `c` int",
+		    "ADD PARTITION (" P("p2", "(3)") ")" } },
+		{ LIST("p0 VALUES IN (1,2),PARTITION p1 VALUES IN (3)"),
+		  LIST("p1 VALUES IN (3),PARTITION p2 VALUES IN (4)"),
+		  { "DROP PARTITION `p0`",
+		    "ADD PARTITION (PARTITION p2 VALUES IN (4))" } },
+		{ LIST("p0 VALUES IN (1,2),PARTITION p1 VALUES IN (3)"),
+		  LIST("p1 VALUES IN (3),PARTITION p2 VALUES IN (4,1)"),
+		  { "PARTITION BY LIST (`a`) (PARTITION p1 VALUES IN (3),PARTITION p2 "
+		    "VALUES IN (4,1))" } },
+		{ LIST("p0 VALUES IN (1,2),PARTITION p1 DEFAULT"),
+		  LIST("p0 VALUES IN (1,2),PARTITION p1 DEFAULT,PARTITION p2 VALUES IN "
+		       "(4)"),
+		  { "PARTITION BY LIST (`a`) (PARTITION p0 VALUES IN (1,2),PARTITION p1 "
+		    "DEFAULT,PARTITION p2 VALUES IN (4))" } },
+		{ LIST("p0 VALUES IN (1,2),PARTITION p1 VALUES IN (3)"),
+		  LIST("p1 VALUES IN (3),PARTITION p2 DEFAULT"),
+		  { "PARTITION BY LIST (`a`) (PARTITION p1 VALUES IN (3),PARTITION p2 "
+		    "DEFAULT)" } },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		TALLOC_CTX *ctx = talloc_new(NULL);
+		const struct table *v[MOST_STAGES + 1],
+			*from = read_or_fail(ctx, cases[i].from),
+			*to = read_or_fail(ctx, cases[i].to);
+		size_t n = stages_between(ctx, from, to, v), done = 0;
+
+		v[n] = to;
+		for (size_t k = 0; k <= n; k++) {
+			struct table_diff *d = diff_tables(ctx, from, v[k]);
+
+			from = v[k];
+			if (d->n == 0)
+				continue;
+			assert_non_null(cases[i].steps[done]);
+			assert_string_equal(ddl_alter(ctx, d, DB_MYSQL) +
+						    strlen("ALTER TABLE `t` "),
+					    cases[i].steps[done]);
+			done++;
+		}
+		assert_true(done > MOST_STAGES || !cases[i].steps[done]);
+		talloc_free(ctx);
+	}
 }
 
 static void what_cannot_be_expressed_is_said(void **unused)
@@ -457,6 +562,7 @@ int main(void)
 		cmocka_unit_test(a_table_is_taken_apart),
 		cmocka_unit_test(what_is_no_table_is_refused),
 		cmocka_unit_test(differences_become_clauses),
+		cmocka_unit_test(some_differences_take_stages),
 		cmocka_unit_test(what_cannot_be_expressed_is_said),
 		cmocka_unit_test(columns_are_made_anew_with_their_indexes),
 		cmocka_unit_test(all_orders_are_reached_with_the_fewest_moves),

@@ -149,6 +149,14 @@ static const struct {
 	  "`a` int) ENGINE=MyISAM DEFAULT CHARSET=utf8mb4" },
 	{ RULE_leave_innodb, false, "`a` int) ENGINE=MyISAM DEFAULT CHARSET=utf8mb4",
 	  "`a` int" },
+	{ RULE_drop_partition, true,
+	  "`id` int NOT NULL" RANGE("PARTITION `p` VALUES LESS THAN (5), PARTITION `q` "
+				    "VALUES LESS THAN (9)"),
+	  "`id` int NOT NULL" RANGE("PARTITION `q` VALUES LESS THAN (9)") },
+	{ RULE_drop_partition, false,
+	  "`id` int NOT NULL" RANGE("PARTITION `p` VALUES LESS THAN (5), PARTITION `q` "
+				    "VALUES LESS THAN (9)"),
+	  "`id` int NOT NULL" RANGE("PARTITION `r` VALUES LESS THAN (9)") },
 	{ RULE_repartition, true, ID "`a` int",
 	  "`id` int NOT NULL, `a` int" RANGE("PARTITION `p` VALUES LESS THAN (5)") },
 	{ RULE_repartition, false,
