@@ -163,7 +163,7 @@ static int announced_length(const struct request *req, long long *length,
 	if (*length > BODY_MAX)
 		return sb_err(
 			err, SB_ETOOLARGE,
-			"The body is larger than %d MiB. Plan fewer schema files at a time.",
+			"The body is larger than %d MiB. Plan fewer namespaces at a time, each with all of its files.",
 			BODY_MAX >> 20);
 	return 0;
 }
@@ -196,7 +196,7 @@ static int read_body(struct request *req, char **out, size_t *len, struct sb_err
 	if (got > BODY_MAX)
 		return sb_err(
 			err, SB_ETOOLARGE,
-			"The body is larger than %d MiB. Plan fewer schema files at a time.",
+			"The body is larger than %d MiB. Plan fewer namespaces at a time, each with all of its files.",
 			BODY_MAX >> 20);
 	bytes[got] = '\0';
 	*out = bytes;

@@ -3,6 +3,7 @@
  */
 #include "core/base/json.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/buf.h"
@@ -76,6 +77,102 @@ static size_t first_foreign_byte(const char *text, size_t len)
 	return len;
 }
 
+/* ---- a name that is given twice ---------------------------------------------------- */
+
+struct member { /* as written, with its quotes */
+	const char *name;
+	size_t len;
+	size_t object; /* a number for the object it is in */
+};
+
+/* All members of valid JSON, in order. */
+static struct member *members_of(TALLOC_CTX *ctx, const char *text, size_t len, size_t *n)
+{
+	size_t inside[MAX_DEPTH + 1] = { 0 }, depth = 0, objects = 0, cap = 0;
+	struct member *v = NULL, last = { 0 };
+
+	*n = 0;
+	for (size_t i = 0; i < len; i++) {
+		const char *from = text + i;
+
+		if (*from == '"') {
+			for (i++; text[i] != '"'; i++)
+				if (text[i] == '\\')
+					i++;
+			last = (struct member){ from, (size_t)(text + i + 1 - from),
+						inside[depth] };
+		} else if (*from == '{' || *from == '[') {
+			depth += depth < MAX_DEPTH;
+			inside[depth] = ++objects;
+		} else if (*from == '}' || *from == ']') {
+			depth -= depth > 0;
+		} else if (*from == ':') {
+			if (*n == cap) {
+				cap = cap ? cap * 2 : 64;
+				v = mem_grow(ctx, v, struct member, cap);
+			}
+			v[(*n)++] = last;
+		}
+	}
+	return v;
+}
+
+static int compare_members(const void *a, const void *b)
+{
+	const struct member *x = a, *y = b;
+	int order;
+
+	if (x->object != y->object)
+		return x->object < y->object ? -1 : 1;
+	order = memcmp(x->name, y->name, x->len < y->len ? x->len : y->len);
+	return order ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+static size_t count_members(struct json_object *o)
+{
+	size_t n = 0;
+
+	if (json_object_is_type(o, json_type_array))
+		for (size_t i = 0; i < json_object_array_length(o); i++)
+			n += count_members(json_object_array_get_idx(o, i));
+	if (!json_object_is_type(o, json_type_object))
+		return n;
+	json_object_object_foreach (o, name, value) {
+		(void)name;
+		n += 1 + count_members(value);
+	}
+	return n;
+}
+
+/*
+ * json-c keeps the last of two members with one name, so that half of what was sent would
+ * be gone without a word. Fewer members than colons is the proof; the texts tell which.
+ */
+static int check_members(struct json_object *o, const char *text, size_t len,
+			 struct sb_err *err)
+{
+	TALLOC_CTX *tmp = mem_ctx(NULL, "JSON members");
+	size_t n;
+	struct member *v = members_of(tmp, text, len, &n);
+	const struct member *twice = NULL;
+	int rc = 0;
+
+	if (n != count_members(o)) {
+		qsort(v, n, sizeof(*v), compare_members);
+		for (size_t i = 1; i < n && !twice; i++)
+			if (compare_members(&v[i - 1], &v[i]) == 0)
+				twice = &v[i];
+		rc = sb_err(
+			err, SB_EINVALID,
+			"The body has an object in which %.*s is given twice; send it "
+			"once.",
+			twice ? (int)(twice->len < 100 ? twice->len : 100) : 6,
+			twice ? twice->name : "a name");
+	}
+	talloc_free(tmp);
+	return rc;
+}
+
 int json_parse(TALLOC_CTX *ctx, const char *text, size_t len, struct json_object **out,
 	       struct sb_err *err)
 {
@@ -120,6 +217,8 @@ int json_parse(TALLOC_CTX *ctx, const char *text, size_t len, struct json_object
 		rc = sb_err(err, SB_EINVALID,
 			    "The body has data after the JSON value, at byte %zu.", end);
 	json_tokener_free(tok);
+	if (rc == 0)
+		rc = check_members(object, text, len, err);
 	if (rc < 0)
 		json_object_put(object);
 	else

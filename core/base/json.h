@@ -14,8 +14,8 @@
 #include "core/base/err.h"
 #include "core/base/mem.h"
 
-/* Parse exactly one value (no trailing data, valid UTF-8, no duplicate tolerance beyond
- * json-c's last-wins, depth <= 32). *out is freed with ctx. SB_EINVALID says where. */
+/* Parse exactly one value (no trailing data, valid UTF-8, no name twice in one object,
+ * depth <= 32). *out is freed with ctx. SB_EINVALID says where. */
 int json_parse(TALLOC_CTX *ctx, const char *text, size_t len, struct json_object **out,
 	       struct sb_err *err) MUST_CHECK;
 

@@ -15,7 +15,10 @@
 #include "core/schema/options.h"
 #include "core/schema/schema.h"
 
-#define ONE_STATEMENT "a schema file holds exactly one CREATE TABLE statement"
+/* A server finds that out itself, but compares each with each first: half a minute. */
+#define MAX_ELEMENTS	65535
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
+#define ONE_STATEMENT	"a schema file holds exactly one CREATE TABLE statement"
 
 static int refuse(const struct token *t, struct sb_err *err, const char *what,
 		  const char *advice)
@@ -87,6 +90,58 @@ static int check_name_token(const struct token *k, struct sb_err *err)
 	return 0;
 }
 
+/*
+ * Functions that wait, lock, count or read files. Servers refuse most of them in a
+ * table's definition, but not all and not in every version.
+ */
+static const char *const reaching_functions[] = {
+	"BENCHMARK",
+	"GET_LOCK",
+	"IS_FREE_LOCK",
+	"IS_USED_LOCK",
+	"LASTVAL",
+	"LOAD_FILE",
+	"MASTER_GTID_WAIT",
+	"MASTER_POS_WAIT",
+	"NEXTVAL",
+	"RELEASE_ALL_LOCKS",
+	"RELEASE_LOCK",
+	"SETVAL",
+	"SLEEP",
+	"SOURCE_POS_WAIT",
+	"WAIT_FOR_EXECUTED_GTID_SET",
+	"WAIT_UNTIL_SQL_THREAD_AFTER_GTIDS",
+};
+
+/* KEY sleep (a): a name, and not a call. Elements of a table are at depth 1. */
+static bool names_an_element(const struct tokens *t, size_t i)
+{
+	static const char *const before[] = { "KEY",	  "INDEX",   "UNIQUE",
+					      "FULLTEXT", "SPATIAL", "REFERENCES" };
+
+	for (size_t k = 0; i > 0 && t->v[i].depth == 1 && k < ARRAY_SIZE(before); k++)
+		if (token_is(&t->v[i - 1], before[k]))
+			return true;
+	return false;
+}
+
+/* Quotes do not make another function of it. */
+static bool calls_reaching_function(const struct tokens *t, size_t i)
+{
+	const struct token *k = &t->v[i];
+	size_t quote = k->type == TOKEN_IDENT ? 1 : 0;
+
+	if ((k->type != TOKEN_WORD && k->type != TOKEN_IDENT) ||
+	    !token_punct(k + 1, '(') || names_an_element(t, i))
+		return false;
+	for (size_t f = 0; f < ARRAY_SIZE(reaching_functions); f++)
+		if (strlen(reaching_functions[f]) + 2 * quote == k->len &&
+		    strncasecmp(k->text + quote, reaching_functions[f],
+				k->len - 2 * quote) == 0)
+			return true;
+	return false;
+}
+
 static int check_token(const struct tokens *t, size_t i, struct sb_err *err)
 {
 	const struct token *k = &t->v[i];
@@ -98,6 +153,19 @@ static int check_token(const struct tokens *t, size_t i, struct sb_err *err)
 			      "use plain names: a file cannot reach another schema");
 	if (token_is(k, "SELECT"))
 		return refuse(k, err, "a query", "remove it: " ONE_STATEMENT);
+	if ((token_is(k, "ENUM") || token_is(k, "SET")) && token_punct(k + 1, '(') &&
+	    tokens_skip(t, i + 1) - i > 2 * MAX_ELEMENTS + 2)
+		return refuse(k, err, "a list of more than 65535 values",
+			      "servers take no more: use a table for them");
+	if (calls_reaching_function(t, i))
+		return refuse(k, err, "a function that reaches out of the table",
+			      "remove it: a definition may not wait, lock, read files "
+			      "or count");
+	if ((token_is(k, "NEXT") || token_is(k, "PREVIOUS")) &&
+	    token_is(k + 1, "VALUE") && token_is(k + 2, "FOR"))
+		return refuse(
+			k, err, "a value of a sequence",
+			"sequences are not managed by SchemaBot: use AUTO_INCREMENT");
 	if ((token_is(k, "DATA") || token_is(k, "INDEX")) && token_is(k + 1, "DIRECTORY"))
 		return refuse(k, err, "a DIRECTORY option",
 			      "remove it: the server decides");
@@ -282,6 +350,10 @@ int allow_file(TALLOC_CTX *ctx, const char *sql, char **table, struct tokens *to
 	char *other = NULL;
 
 	*table = NULL;
+	if (strncmp(sql, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0)
+		return sb_err(
+			err, SB_EINVALID,
+			"line 1: a byte order mark; save the file as UTF-8 without it");
 	if (tokenize(ctx, sql, tokens, err) < 0 || one_statement(tokens, err) < 0 ||
 	    check_frame(ctx, tokens, table, err) < 0)
 		return -1;

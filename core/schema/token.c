@@ -10,6 +10,9 @@
 #include <string.h>
 #include <strings.h>
 
+/* Several times the largest table that a server takes. */
+#define MAX_TOKENS 1000000
+
 struct lexer {
 	const char *p;
 	int line, depth;
@@ -240,6 +243,11 @@ int tokenize(TALLOC_CTX *ctx, const char *sql, struct tokens *out, struct sb_err
 
 		if (blank < 0 || (blank == 0 && next_token(&x, err) < 0))
 			return -1;
+		if (out->n > MAX_TOKENS)
+			return sb_err(err, SB_EINVALID,
+				      "line %d: more than %d words and signs; no server "
+				      "takes such a statement",
+				      x.line, MAX_TOKENS);
 	}
 	if (x.version)
 		return sb_err(err, SB_EINVALID, "line %d: a comment is not closed",

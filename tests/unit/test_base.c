@@ -322,6 +322,11 @@ static void bad_json_is_refused_with_its_field(void **unused)
 		{ "{\"name\":\"x\",\"n\":1.5}", "'n' must be a whole number" },
 		{ "{\"name\":\"x\",\"flag\":\"true\"}", "'flag' must be true or false" },
 		{ "{\"name\":\"x\",\"other\":1}", "Unknown field 'other'" },
+		{ "{\"name\":\"x\",\"name\":\"y\"}", "\"name\" is given twice" },
+		{ "{\"name\":\"x\",\"n\\u0061me\":\"y\"}", "a name is given twice" },
+		{ "[[{\"a:\":[{\"b\":1}],\"c\":{\"b\":1,\"\\\"{\":2,\"b\":3}}]]",
+		  "\"b\" is given twice" },
+		{ "{\"a\\u0000x\":1,\"a\\u0000y\":2}", "a name is given twice" },
 		{ "{\"name\":\"\xff\"}", "not valid UTF-8" },
 		{ "{\"name\":\"\xed\xa0\x80\"}", "not valid UTF-8" },
 	};

@@ -140,6 +140,18 @@ static const struct {
 	{ "CREATE TABLE t (a int COMMENT 'x)", "quote" },
 	{ "CREATE TABLE t (a int COMMENT 'x\\')", "quote" },
 	{ "CREATE TABLE t (a int) --\x01 x", "control character" },
+	{ "\xef\xbb\xbf"
+	  "CREATE TABLE t (a int)",
+	  "byte order mark" },
+	{ "CREATE TABLE t (a int DEFAULT (SLEEP(1)))", "reaches out" },
+	{ "CREATE TABLE t (a int DEFAULT sleep (1))", "reaches out" },
+	{ "CREATE TABLE t (a int, b int AS (`Sleep`(1)))", "reaches out" },
+	{ "CREATE TABLE t (a int, b int AS (1 + load_file/* x */(1)))", "reaches out" },
+	{ "CREATE TABLE t (a int, CHECK (KEY sleep (a)))", "reaches out" },
+	{ "CREATE TABLE t (a int DEFAULT (NEXT VALUE FOR s))", "sequence" },
+	{ "CREATE TABLE t (a int DEFAULT nextval(s))", "reaches out" },
+	{ "CREATE TABLE t (a int) START TRANSACTION", "not a table option" },
+	{ "CREATE /*+ SET_VAR(sql_mode='') */ VIEW v", "not a CREATE TABLE" },
 	{ "CREATE TABLE `t\xf0\x9f\x98\x80` (a int)", "U+FFFF" },
 	{ "CREATE TABLE t\xf0\x9f\x98\x80 (a int)", "U+FFFF" },
 	{ "CREATE TABLE t (a int, KEY `\xf0\x9f\x98\x80` (a))", "U+FFFF" },
@@ -189,6 +201,9 @@ static const struct {
 	{ "CREATE TABLE t (a int) PARTITION BY LIST (a) (PARTITION p VALUES IN (1, 2))",
 	  "t" },
 	{ "CREATE TABLE t (a int) `PAGE_COMPRESSED`=1", "t" },
+	{ "CREATE TABLE t (sleep int, KEY sleep (sleep), UNIQUE `get_lock` (sleep), KEY (sleep))",
+	  "t" },
+	{ "CREATE\r\nTABLE t (\r\n  a int -- x\r\n)\r\n;\r\n", "t" },
 	{ "CREATE TABLE t (a int, FOREIGN KEY (a) REFERENCES u (b))", "t" },
 	{ "CREATE TABLE `a23456789012345678901234567890123456789012345678901234567890123\xc3"
 	  "\xa9` (a int)",
@@ -284,6 +299,52 @@ static void noise_is_survived(void **unused)
 	}
 }
 
+/* A list as long as servers take, and one that is longer. */
+static void long_lists_are_refused(void **unused)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct sb_err err = { 0 };
+	struct tokens t;
+	struct buf b;
+	char *table;
+
+	(void)unused;
+	buf_init(&b, ctx);
+	buf_str(&b, "CREATE TABLE t (a enum('x'");
+	for (int i = 1; i < 65535; i++)
+		buf_str(&b, ",'x'");
+	assert_int_equal(
+		allow_file(ctx, mem_printf(ctx, "%s))", b.data), &table, &t, &err), 0);
+	assert_int_equal(
+		allow_file(ctx, mem_printf(ctx, "%s,'y'))", b.data), &table, &t, &err),
+		-1);
+	assert_non_null(strstr(err.msg, "65535"));
+	talloc_free(ctx);
+}
+
+/* However much of it there is, a statement costs no more memory than it should. */
+static void endless_files_are_refused(void **unused)
+{
+	size_t n = (size_t)3 << 20;
+	char *sql = malloc(n + 1);
+
+	(void)unused;
+	assert_non_null(sql);
+	for (const char *c = "(,;'`a /"; *c; c++) {
+		TALLOC_CTX *ctx = talloc_new(NULL);
+		struct sb_err err = { 0 };
+		struct tokens t;
+		char *table;
+
+		memset(sql, *c, n);
+		sql[n] = '\0';
+		assert_int_equal(allow_file(ctx, sql, &table, &t, &err), -1);
+		assert_int_equal(err.code, SB_EINVALID);
+		talloc_free(ctx);
+	}
+	free(sql);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -295,6 +356,8 @@ int main(void)
 		cmocka_unit_test(layout_does_not_make_another_statement),
 		cmocka_unit_test(options_are_known_by_name),
 		cmocka_unit_test(noise_is_survived),
+		cmocka_unit_test(endless_files_are_refused),
+		cmocka_unit_test(long_lists_are_refused),
 	};
 
 	return cmocka_run_group_tests_name("schema_token", tests, NULL, NULL);
