@@ -30,6 +30,8 @@ struct loader {
 	const struct schema_namespace *ns;
 	const struct schema_view *live;
 	struct db *work, *keeper;
+	int64_t until; /* clock_ms */
+	bool late;
 	struct text_list *errors;
 	struct loaded *files;
 	struct desired *out;
@@ -65,6 +67,14 @@ bool is_statement_fault(const struct sb_err *err)
 		break;
 	}
 	return false;
+}
+
+bool took_too_long(const struct db *work, int64_t started)
+{
+	int64_t limit = db_params(work)->io_seconds;
+
+	return db_is_lost(work) && limit > 0 &&
+	       clock_ms() - started >= limit * 1000 - 100;
 }
 
 static void refuse(struct loader *l, struct loaded *f, const char *why)
@@ -168,21 +178,18 @@ static void check_file(struct loader *l, struct loaded *f)
 static int statement_failed(struct loader *l, struct loaded *f, int64_t started,
 			    const struct sb_err *why, struct sb_err *err)
 {
-	unsigned limit = db_params(l->work)->io_seconds;
-
 	if (is_statement_fault(why)) {
 		refuse(l, f,
 		       scratch_hide(l->out, l->out->scratch, l->ns->name, why->msg));
 		return 0;
 	}
-	if (db_is_lost(l->work) && limit > 0 &&
-	    clock_ms() - started >= limit * 1000 - 100) {
+	if (took_too_long(l->work, started)) {
 		refuse(l, f,
 		       mem_printf(
 			       l->out,
 			       "the server did not finish this statement in %u seconds; "
 			       "simplify it",
-			       limit));
+			       db_params(l->work)->io_seconds));
 		return 0;
 	}
 	if (err)
@@ -261,6 +268,19 @@ static int try_new(struct loader *l, struct loaded *f, struct sb_err *err)
 	return 0;
 }
 
+/* All statements together have a limit too: the file at which it was over is named. */
+static bool out_of_time(struct loader *l, struct loaded *f)
+{
+	if (!l->late && clock_ms() > l->until) {
+		l->late = true;
+		refuse(l, f,
+		       "the time for trying out all files was over before this one; "
+		       "simplify those that take long, or plan fewer namespaces at a "
+		       "time");
+	}
+	return l->late;
+}
+
 static int screen_all(struct loader *l, struct sb_err *err)
 {
 	for (size_t i = 0; i < l->ns->n_files && !db_is_lost(l->work); i++) {
@@ -270,6 +290,8 @@ static int screen_all(struct loader *l, struct sb_err *err)
 
 		if (f->live || f->refused)
 			continue;
+		if (out_of_time(l, f))
+			return 0;
 		if (!live && trial_possible(f->table, &f->tokens) &&
 		    !is_referenced(l, f->table) && try_new(l, f, err) < 0)
 			return -1;
@@ -361,6 +383,8 @@ static int load(struct loader *l, struct sb_err *err)
 
 		if (f->live || f->tried || f->refused)
 			continue;
+		if (out_of_time(l, f))
+			break;
 		if (create(l, f, err) < 0)
 			return -1;
 		if (db_is_lost(l->work))
@@ -372,12 +396,14 @@ static int load(struct loader *l, struct sb_err *err)
 
 int load_files(TALLOC_CTX *ctx, struct db *work, struct db *keeper,
 	       const struct schema_namespace *ns, const struct schema_view *live,
-	       struct text_list *errors, struct desired **out, struct sb_err *err)
+	       int64_t until, struct text_list *errors, struct desired **out,
+	       struct sb_err *err)
 {
 	struct loader l = { .ns = ns,
 			    .live = live,
 			    .work = work,
 			    .keeper = keeper,
+			    .until = until,
 			    .errors = errors,
 			    .out = mem_new(ctx, struct desired) };
 

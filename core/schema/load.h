@@ -29,15 +29,18 @@ struct desired {
 /*
  * Load the files of ns. A file that says what the live table's definition says is not
  * sent to the server: the live table stands for it. *out and the scratch schema belong to
- * ctx. What is wrong with a file goes to errors; -1 is about the server (SB_ERETRY,
- * SB_EENGINE).
+ * ctx. What is wrong with a file goes to errors, also that it took too long, or came
+ * after `until` (clock_ms); -1 is about the server (SB_ERETRY, SB_EENGINE).
  */
 int load_files(TALLOC_CTX *ctx, struct db *work, struct db *keeper,
 	       const struct schema_namespace *ns, const struct schema_view *live,
-	       struct text_list *errors, struct desired **out,
+	       int64_t until, struct text_list *errors, struct desired **out,
 	       struct sb_err *err) MUST_CHECK;
 
 /* Is a failed statement its own fault (and not the server's, or a missing privilege)? */
 bool is_statement_fault(const struct sb_err *err);
+/* Did a statement begun at `started` (clock_ms) cost the connection for taking too long?
+ */
+bool took_too_long(const struct db *work, int64_t started);
 
 #endif

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/base/json.h"
 #include "core/schema/additive.h"
@@ -26,7 +27,8 @@
 #include "core/schema/verify.h"
 #include "core/schema/workspace.h"
 
-#define WORK_SECONDS  20 /* the longest that one statement on an empty table may take */
+#define WORK_SECONDS  20  /* the longest that one statement on an empty table may take */
+#define ALL_SECONDS   120 /* the longest that all of them together may take */
 #define MAX_FILE_NAME 255
 
 struct planner {
@@ -34,6 +36,7 @@ struct planner {
 	const struct schema_plan_options *options;
 	struct db *live, *work;
 	struct db *keeper; /* where `work` is: the live connection, or the workspace's */
+	int64_t until;	   /* clock_ms: nothing more is tried then */
 	struct text_list errors;
 	struct lint_list lint;
 	struct refusal_list refused;
@@ -103,6 +106,28 @@ static void try_setting(struct db *db, const char *sql)
 		return;
 }
 
+static unsigned work_seconds(void)
+{
+#ifdef SB_FAULTS
+	const char *sooner = getenv("SB_WORK_SECONDS");
+
+	if (sooner)
+		return (unsigned)strtoul(sooner, NULL, 10);
+#endif
+	return WORK_SECONDS;
+}
+
+static int64_t all_seconds(void)
+{
+#ifdef SB_FAULTS
+	const char *sooner = getenv("SB_ALL_SECONDS");
+
+	if (sooner)
+		return strtol(sooner, NULL, 10);
+#endif
+	return ALL_SECONDS;
+}
+
 /* Own schemas are nobody else's business, so they need not be replicated. */
 static int open_one(struct planner *p, const struct db_params *params,
 		    const char *settings, struct db **out, struct sb_err *err)
@@ -136,8 +161,9 @@ static int open_connections(struct planner *p, const struct db_params *target,
 	if (workspace && (open_one(p, workspace, "", &p->keeper, err) < 0 ||
 			  workspace_check(p->live, p->keeper, err) < 0))
 		return -1;
-	if (params.io_seconds == 0 || params.io_seconds > WORK_SECONDS)
-		params.io_seconds = WORK_SECONDS;
+	if (params.io_seconds == 0 || params.io_seconds > work_seconds())
+		params.io_seconds = work_seconds();
+	p->until = clock_ms() + all_seconds() * 1000;
 	return open_one(p, &params, ", foreign_key_checks = 0", &p->work, err);
 }
 
@@ -230,6 +256,7 @@ static int prove(struct planner *p, struct space *s, struct schema_change *out,
 	const struct verification v = { .work = p->work,
 					.keeper = p->keeper,
 					.source = p->live,
+					.until = p->until,
 					.ns = s->ns,
 					.live = s->live,
 					.desired = s->desired->scratch,
@@ -332,8 +359,8 @@ static int plan_namespace(struct planner *p, const struct schema_namespace *ns,
 		rc = introspect_check_access(p->live, ns->schema, err);
 	if (rc == 0) {
 		keep_originals(p, &s);
-		rc = load_files(s.tmp, p->work, p->keeper, ns, s.live, &p->errors,
-				&s.desired, err);
+		rc = load_files(s.tmp, p->work, p->keeper, ns, s.live, p->until,
+				&p->errors, &s.desired, err);
 	}
 	if (rc == 0 && !s.desired->failed)
 		rc = plan_changes(p, &s, err);

@@ -185,7 +185,10 @@ int schema_drop_leftovers(struct db *db, int max_age_seconds, struct sb_err *err
 	struct db_rows *rows;
 	int dropped = 0, rc;
 
-	rc = db_query(tmp, db, sql, &rows, err);
+	/* Somebody's statement may go on in a schema of which nobody holds the lock. */
+	rc = db_run(db, "SET SESSION lock_wait_timeout = 2", err);
+	if (rc == 0)
+		rc = db_query(tmp, db, sql, &rows, err);
 	for (size_t i = 0; rc >= 0 && i < rows->n; i++) {
 		const char *name = rows->cell[i][0];
 
@@ -193,9 +196,16 @@ int schema_drop_leftovers(struct db *db, int max_age_seconds, struct sb_err *err
 		if (rc <= 0)
 			continue; /* in use, or an error */
 		rc = drop_schema(db, name, err);
-		unlock_name(db, name);
+		if (rc < 0 && !db_is_lost(db)) {
+			log_err(LOG_WARN, "schema.scratch.drop_failed", err,
+				"scratch schema %s cannot be dropped now", name);
+			rc = 0;
+			unlock_name(db, name);
+			continue;
+		}
 		if (rc < 0)
 			break;
+		unlock_name(db, name);
 		log_info("schema.scratch.leftover", "dropped scratch schema %s", name);
 		dropped++;
 	}

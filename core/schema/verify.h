@@ -27,6 +27,7 @@ struct proof {
 struct verification {
 	struct db *work, *keeper;
 	struct db *source; /* where the live tables are: only read */
+	int64_t until;	   /* clock_ms: nothing more is tried then */
 	const struct schema_namespace *ns;
 	const struct schema_view *live;
 	const struct scratch
