@@ -218,7 +218,7 @@ class Speller:
             else:
                 out.append((words, f"{charset} {self.w('collate')} {table.collation}"))
         if any(c.auto for c in table.columns) and self.odds(0.2):
-            out.append((self.w("auto_increment"), str(self.rng.randint(1, 50))))
+            out.append((self.w("auto_increment"), "1"))  # a greater one would be a change
         out += [(self.w(name), value) for name, value in table.options.items()]
         if not self.plain:
             self.rng.shuffle(out)
