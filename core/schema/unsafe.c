@@ -242,13 +242,17 @@ static bool extends(const struct table_index *from, const struct table_index *to
 	return from->kind == to->kind && to->visible && begins_with(to, from);
 }
 
-/* A plain index is not missed while another one begins with it. */
+/* A plain index is not missed while another one begins with it, nor a unique one while
+ * another is the same. */
 static bool is_spare(const struct table_diff *d, const struct table_index *x)
 {
-	for (size_t i = 0; x->kind == INDEX_PLAIN && i < d->to->n_indexes; i++)
-		if (d->to->indexes[i].kind <= INDEX_PLAIN && d->to->indexes[i].visible &&
-		    begins_with(&d->to->indexes[i], x))
+	for (size_t i = 0; x->kind <= INDEX_PLAIN && i < d->to->n_indexes; i++) {
+		const struct table_index *y = &d->to->indexes[i];
+
+		if (y->kind <= x->kind && y->visible && begins_with(y, x) &&
+		    (x->kind == INDEX_PLAIN || y->n_parts == x->n_parts))
 			return true;
+	}
 	return false;
 }
 
