@@ -137,7 +137,7 @@ static const struct section environment_section = {
 /* The ids of core/schema/rules.def, which this folder cannot see; a test compares them. */
 #define LINT_RULES \
 	"recompute_values not_null required_column drop_default" \
-	" drop_auto_increment add_primary_key change_primary_key add_unique" \
+	" drop_auto_increment rename_column rename_table add_primary_key change_primary_key add_unique" \
 	" unite_values drop_index add_check drop_check add_foreign_key" \
 	" drop_foreign_key leave_innodb repartition counter_capacity" \
 	" no_primary_key primary_key_type foreign_key odd_name" \

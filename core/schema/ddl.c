@@ -32,14 +32,20 @@ static void position(struct writer *w, const struct clause *k)
 		buf_str(&w->b, " FIRST");
 }
 
+/* What the server calls a column of diff->from. */
+static const char *name_now(const struct table_column *c)
+{
+	return c->renamed_from ? c->renamed_from : c->name;
+}
+
 static void column(struct writer *w, const struct clause *k)
 {
 	if (k->kind == CLAUSE_ADD_COLUMN) {
 		name(w, "ADD COLUMN", k->column->name);
-	} else if (strcmp(k->old_column->name, k->column->name) == 0) {
+	} else if (strcmp(name_now(k->old_column), k->column->name) == 0) {
 		name(w, "MODIFY COLUMN", k->column->name);
 	} else {
-		name(w, "CHANGE COLUMN", k->old_column->name);
+		name(w, "CHANGE COLUMN", name_now(k->old_column));
 		name(w, "", k->column->name);
 	}
 	buf_printf(&w->b, " %s", k->column->definition);
@@ -83,7 +89,11 @@ static void clause(struct writer *w, const struct table_diff *d, const struct cl
 		rename_index(w, k);
 		break;
 	case CLAUSE_DROP_COLUMN:
-		name(w, "DROP COLUMN", k->old_column->name);
+		name(w, "DROP COLUMN", name_now(k->old_column));
+		break;
+	case CLAUSE_RENAME_COLUMN:
+		name(w, "RENAME COLUMN", name_now(k->old_column));
+		name(w, " TO", k->column->name);
 		break;
 	case CLAUSE_ADD_COLUMN:
 	case CLAUSE_MODIFY_COLUMN:

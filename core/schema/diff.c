@@ -141,7 +141,7 @@ static bool *find_staying(struct table_diff *d)
 		if (!from)
 			continue;
 		was[n] = (size_t)(from - d->from->columns);
-		changed[n] = is_changed(from, &d->to->columns[i]);
+		changed[n] = from->renamed_from || is_changed(from, &d->to->columns[i]);
 		at[n++] = i;
 	}
 	moves_plan(was, changed, n, kept);
@@ -168,8 +168,14 @@ static void change_columns(struct table_diff *d)
 					  *from = survivor(d, to);
 		struct clause *k;
 
-		if (from && stays[i] && !is_changed(from, to))
+		if (from && stays[i] && !is_changed(from, to)) {
+			if (!from->renamed_from)
+				continue;
+			k = diff_add(d, CLAUSE_RENAME_COLUMN);
+			k->old_column = from;
+			k->column = to;
 			continue;
+		}
 		k = diff_add(d, from ? CLAUSE_MODIFY_COLUMN : CLAUSE_ADD_COLUMN);
 		k->old_column = from;
 		k->column = to;

@@ -11,28 +11,29 @@
 #include "core/schema/table.h"
 
 /* In the order in which they stand in the statement. */
-#define CLAUSE_KINDS(X)                                                     \
-	X(DROP_FOREIGN_KEY)                                                 \
-	X(DROP_CHECK)                                                       \
-	X(DROP_PRIMARY_KEY)                                                 \
-	X(DROP_INDEX)                                                       \
-	X(RENAME_INDEX)                                                     \
-	X(DROP_COLUMN)                                                      \
-	X(ADD_COLUMN)                                                       \
-	X(MODIFY_COLUMN) /* also its position, also the case of its name */ \
-	X(ADD_PRIMARY_KEY)                                                  \
-	X(ADD_INDEX)                                                        \
-	X(INDEX_VISIBILITY)                                                 \
-	X(ADD_FOREIGN_KEY)                                                  \
-	X(ADD_CHECK)                                                        \
-	X(ENGINE)                                                           \
-	X(COLLATION) /* the table's default */                              \
-	X(ROW_FORMAT)                                                       \
-	X(SETTING)                                                          \
-	X(COUNTER)	   /* raise the AUTO_INCREMENT value */             \
-	X(DROP_PARTITIONS) /* with their rows; alone in its statement */    \
-	X(ADD_PARTITIONS)  /* at the end, alone in its statement */         \
-	X(PARTITION_BY)                                                     \
+#define CLAUSE_KINDS(X)                                                  \
+	X(DROP_FOREIGN_KEY)                                              \
+	X(DROP_CHECK)                                                    \
+	X(DROP_PRIMARY_KEY)                                              \
+	X(DROP_INDEX)                                                    \
+	X(RENAME_INDEX)                                                  \
+	X(DROP_COLUMN)                                                   \
+	X(RENAME_COLUMN)                                                 \
+	X(ADD_COLUMN)                                                    \
+	X(MODIFY_COLUMN) /* also its position and its name */            \
+	X(ADD_PRIMARY_KEY)                                               \
+	X(ADD_INDEX)                                                     \
+	X(INDEX_VISIBILITY)                                              \
+	X(ADD_FOREIGN_KEY)                                               \
+	X(ADD_CHECK)                                                     \
+	X(ENGINE)                                                        \
+	X(COLLATION) /* the table's default */                           \
+	X(ROW_FORMAT)                                                    \
+	X(SETTING)                                                       \
+	X(COUNTER)	   /* raise the AUTO_INCREMENT value */          \
+	X(DROP_PARTITIONS) /* with their rows; alone in its statement */ \
+	X(ADD_PARTITIONS)  /* at the end, alone in its statement */      \
+	X(PARTITION_BY)                                                  \
 	X(REMOVE_PARTITIONING)
 enum clause_kind {
 #define X(name) CLAUSE_##name,

@@ -93,6 +93,12 @@ char *lint_change(struct lint_list *list, const struct table *from,
 	if (!to)
 		finding_add(&new, RULE_drop_table, OF_TABLE, from->name,
 			    "drops the table and all its rows");
+	if (from && to && strcmp(from->name, to->name) != 0)
+		finding_add(
+			&new, RULE_rename_table, OF_TABLE, to->name,
+			"renames table `%s` to `%s`: statements that use the old name "
+			"fail from the moment of the change",
+			from->name, to->name);
 	if (d)
 		unsafe_check(&new, d);
 	if (from && to)

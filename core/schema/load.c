@@ -13,6 +13,7 @@
 #include "core/schema/allow.h"
 #include "core/schema/order.h"
 #include "core/schema/printed.h"
+#include "core/schema/rename.h"
 #include "core/schema/trial.h"
 
 struct loaded { /* one file */
@@ -23,6 +24,8 @@ struct loaded { /* one file */
 	struct table *tried; /* is new and needs no table in the scratch schema */
 	char **parents;	     /* tables that its foreign keys name */
 	size_t n_parents;
+	struct rename_hint *hints;
+	size_t n_hints;
 	bool refused;
 };
 
@@ -161,6 +164,8 @@ static void check_file(struct loader *l, struct loaded *f)
 		refuse(l, f, why.msg);
 		return;
 	}
+	if (rename_read(l->out, &f->tokens, f->table, &f->hints, &f->n_hints, &why) < 0)
+		refuse(l, f, why.msg);
 	note_parents(l, f);
 	check_unique(l, f);
 	check_no_view(l, f);
@@ -292,7 +297,7 @@ static int screen_all(struct loader *l, struct sb_err *err)
 			continue;
 		if (out_of_time(l, f))
 			return 0;
-		if (!live && trial_possible(f->table, &f->tokens) &&
+		if (!live && f->n_hints == 0 && trial_possible(f->table, &f->tokens) &&
 		    !is_referenced(l, f->table) && try_new(l, f, err) < 0)
 			return -1;
 		if (!live || raises_counter(f, live) || !can_screen(f))
@@ -345,6 +350,8 @@ static int collect(struct loader *l, size_t sent, struct sb_err *err)
 				      "%s/%s: the server made no table `%s`", l->ns->name,
 				      f->file->name, f->table);
 		t->wide_text = has_wide_text(&f->tokens);
+		t->hints = f->hints;
+		t->n_hints = f->n_hints;
 		out->v[out->n++] = t;
 	}
 	tables_sort(out->v, out->n);

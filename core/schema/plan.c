@@ -22,6 +22,7 @@
 #include "core/schema/lint.h"
 #include "core/schema/load.h"
 #include "core/schema/order.h"
+#include "core/schema/rename.h"
 #include "core/schema/rules.h"
 #include "core/schema/steps.h"
 #include "core/schema/verify.h"
@@ -202,7 +203,9 @@ static void judge_safety(struct planner *p, const struct step *step,
 			 struct schema_change *out)
 {
 	const struct change *c = step->change;
-	const struct table *from = step->last && c->base ? c->base : step->from;
+	const struct table *from = step->renames	   ? c->live
+				   : step->last && c->base ? c->base
+							   : step->from;
 
 	out->unsafe_reason = lint_change(&p->lint, from, step->to, step->diff);
 	out->is_unsafe = *out->unsafe_reason != '\0';
@@ -322,8 +325,7 @@ static void keep_originals(struct planner *p, const struct space *s)
 
 static int plan_changes(struct planner *p, struct space *s, struct sb_err *err)
 {
-	const struct renames renames = { .fold_case = s->live->fold_case,
-					 .flavor = db_flavor(p->live) };
+	struct renames renames;
 	const struct steps_request request = {
 		.namespace = s->ns->name,
 		.live = s->live,
@@ -333,6 +335,8 @@ static int plan_changes(struct planner *p, struct space *s, struct sb_err *err)
 	};
 	struct schema_change *out;
 
+	rename_decide(s->tmp, s->ns->name, s->live, s->desired, db_flavor(p->live),
+		      &p->errors, &p->lint, &renames);
 	steps_make(s->tmp, &request, &s->steps);
 	p->changes = mem_grow(p->result, p->changes, struct schema_change,
 			      p->n_changes + s->steps.n + 1);

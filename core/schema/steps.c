@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "core/schema/bonds.h"
 #include "core/schema/ddl.h"
 #include "core/schema/order.h"
 #include "core/schema/stages.h"
@@ -159,98 +160,6 @@ static bool is_foreign_key(const struct table_constraint *f)
 /* ---- foreign keys that go first ------------------------------------------------------
  */
 
-/* Is the column's type one that servers do not change below a foreign key? */
-static bool changes_type(const struct change *c, const char *column)
-{
-	const struct table_column *from, *to;
-
-	if (!c || !c->base || !c->desired)
-		return false;
-	from = table_column(c->base, column);
-	to = table_column(c->desired, column);
-	if (!from || !to)
-		return false;
-	if (strcmp(from->type, to->type) != 0 || from->is_unsigned != to->is_unsigned)
-		return true;
-	if (from->collation && to->collation)
-		return strcmp(from->collation, to->collation) != 0;
-	return !column_is_integer(from) && from->args && to->args &&
-	       strcmp(from->args, to->args) != 0;
-}
-
-static bool changes_types(const struct change *c, const char *const *columns, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (changes_type(c, columns[i]))
-			return true;
-	return false;
-}
-
-static bool has_name(const char *const *names, size_t n, const char *name)
-{
-	for (size_t i = 0; i < n; i++)
-		if (same_name(names[i], name))
-			return true;
-	return false;
-}
-
-/* Does the parent lose what the foreign key f needs? */
-static bool loses(const struct change *parent, const struct table_constraint *f)
-{
-	const struct table_diff *d = parent->diff;
-
-	for (size_t i = 0; d && i < d->n; i++) {
-		const struct clause *k = &d->v[i];
-
-		if ((k->kind == CLAUSE_DROP_COLUMN &&
-		     has_name(f->parent_columns, f->n_columns, k->old_column->name)) ||
-		    ((k->kind == CLAUSE_DROP_INDEX ||
-		      k->kind == CLAUSE_DROP_PRIMARY_KEY) &&
-		     k->old_index->n_parts > 0 && k->old_index->parts[0].column &&
-		     has_name(f->parent_columns, f->n_columns,
-			      k->old_index->parts[0].column)) ||
-		    k->kind == CLAUSE_ENGINE || k->kind == CLAUSE_PARTITION_BY)
-			return true;
-	}
-	return changes_types(parent, f->parent_columns, f->n_columns);
-}
-
-/* Has the difference a clause of this kind for this constraint, or one of its name? */
-static bool has_clause(const struct table_diff *d, enum clause_kind kind,
-		       const struct table_constraint *f, bool by_name)
-{
-	for (size_t i = 0; i < d->n; i++)
-		if (d->v[i].kind == kind &&
-		    (d->v[i].constraint == f ||
-		     (by_name && !d->v[i].unnamed &&
-		      same_name(d->v[i].constraint->name, f->name))))
-			return true;
-	return false;
-}
-
-static bool is_below_change(const struct change *c, const struct change *parent,
-			    const struct table_constraint *f)
-{
-	return changes_types(c, f->columns, f->n_columns) ||
-	       changes_types(parent, f->parent_columns, f->n_columns);
-}
-
-/*
- * Must the foreign key be gone before anything else is done? Servers take no DROP and ADD
- * of one name in one ALTER, and change no column's type on either end of one.
- */
-static bool goes_first(const struct maker *m, const struct change *c,
-		       const struct table_constraint *f)
-{
-	const struct change *parent = parent_of(m, f);
-
-	if (c->diff && !has_clause(c->diff, CLAUSE_DROP_FOREIGN_KEY, f, false))
-		return is_below_change(c, parent, f);
-	if (c->diff && has_clause(c->diff, CLAUSE_ADD_FOREIGN_KEY, f, true))
-		return true;
-	return parent && parent != c && loses(parent, f);
-}
-
 static void find_early(struct maker *m)
 {
 	for (size_t i = 0; i < m->n; i++) {
@@ -258,48 +167,15 @@ static void find_early(struct maker *m)
 
 		for (size_t k = 0; !m->refused && c->base && k < c->base->n_constraints;
 		     k++)
-			c->early[k] = is_foreign_key(&c->base->constraints[k]) &&
-				      goes_first(m, c, &c->base->constraints[k]);
+			c->early[k] =
+				is_foreign_key(&c->base->constraints[k]) &&
+				bond_goes_first(c, parent_of(m, &c->base->constraints[k]),
+						&c->base->constraints[k]);
 	}
 }
 
 /* ---- parents before children --------------------------------------------------------
  */
-
-/* Does the index begin with the columns that f refers to? */
-static bool leads_with(const struct table_index *x, const struct table_constraint *f)
-{
-	for (size_t i = 0; i < f->n_columns; i++)
-		if (i >= x->n_parts || !x->parts[i].column ||
-		    !same_name(x->parts[i].column, f->parent_columns[i]))
-			return false;
-	return true;
-}
-
-/* Could the foreign key be added while the parent is as it is now? */
-static bool is_ready(const struct change *parent, const struct table_constraint *f)
-{
-	const struct table *is = parent->moved, *to = parent->desired;
-	bool indexed = false;
-
-	if (!is || !to)
-		return false;
-	for (size_t i = 0; i < f->n_columns; i++)
-		if (!table_column(is, f->parent_columns[i]) ||
-		    changes_type(parent, f->parent_columns[i]))
-			return false;
-	for (size_t i = 0; i < is->n_indexes; i++)
-		indexed |= leads_with(&is->indexes[i], f);
-	return indexed;
-}
-
-/* Is desired's foreign key f one that the change adds? */
-static bool is_added(const struct maker *m, const struct change *c,
-		     const struct table_constraint *f)
-{
-	return !c->diff || has_clause(c->diff, CLAUSE_ADD_FOREIGN_KEY, f, false) ||
-	       is_below_change(c, parent_of(m, f), f);
-}
 
 /* The change before which f cannot be added, or NULL. */
 static const struct change *waits_for(const struct maker *m, const struct change *c,
@@ -307,7 +183,8 @@ static const struct change *waits_for(const struct maker *m, const struct change
 {
 	const struct change *parent = is_foreign_key(f) ? parent_of(m, f) : NULL;
 
-	if (!parent || parent == c || !is_added(m, c, f) || is_ready(parent, f))
+	if (!parent || parent == c || !bond_is_added(c, parent, f) ||
+	    bond_is_ready(parent, f))
 		return NULL;
 	return parent;
 }
@@ -332,7 +209,7 @@ static void find_late(const struct maker *m, struct change *c)
 		const struct table_constraint *f = &c->desired->constraints[i];
 
 		c->late[i] = is_foreign_key(f) && parent_of(m, f) == c &&
-			     is_added(m, c, f) && !is_ready(c, f);
+			     bond_is_added(c, c, f) && !bond_is_ready(c, f);
 	}
 }
 
@@ -458,12 +335,36 @@ static const struct table *without_late(struct maker *m, const struct change *c)
 	return rewrite_without(m->ctx, c->desired, c->late);
 }
 
+/* The table when its columns have their new names, and nothing else has happened; itself
+ * when none has another name. */
+static const struct table *after_renames(struct maker *m, const struct table *t)
+{
+	struct table *out = mem_new(m->ctx, struct table);
+	bool renamed = false;
+
+	*out = *t;
+	out->columns = mem_array(m->ctx, struct table_column, t->n_columns);
+	for (size_t i = 0; i < t->n_columns; i++) {
+		out->columns[i] = t->columns[i];
+		out->columns[i].renamed_from = NULL;
+		renamed |= t->columns[i].renamed_from != NULL;
+	}
+	return renamed ? out : t;
+}
+
 static void alter_in_stages(struct maker *m, const struct change *c,
 			    const struct table *from, const struct table *to)
 {
 	const struct table *stages[MOST_STAGES];
 	size_t n = m->refused ? 0 : stages_between(m->ctx, from, to, stages);
 
+	if (n > 0 && after_renames(m, from) != from) {
+		const struct table *renamed = after_renames(m, from);
+
+		alter(m, c, from, renamed);
+		from = renamed;
+		n = stages_between(m->ctx, from, to, stages);
+	}
 	for (size_t i = 0; i < n; i++) {
 		alter(m, c, from, stages[i]);
 		from = stages[i];

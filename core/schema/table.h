@@ -74,6 +74,12 @@ struct table_setting { /* one table option */
 	const char *name, *value;
 };
 
+struct rename_hint { /* a comment in the table's file (rename.h) */
+	bool of_table;
+	const char *old, *new;
+	int line;
+};
+
 struct table {
 	const char *name;
 	const char *create_sql; /* as printed, without the AUTO_INCREMENT value */
@@ -95,6 +101,8 @@ struct table {
 	 * file says the same as its definition. NULL = it is real. */
 	const char *trial_facts;
 	bool trial_is_file;
+	const struct rename_hint *hints; /* of its file */
+	size_t n_hints;
 	bool wide_text; /* its file had a text that servers keep as "?" (load.c) */
 };
 

@@ -54,6 +54,16 @@ static void push(struct lexer *x, enum token_type type, const char *text, size_t
 	x->space = false;
 }
 
+static void push_comment(struct lexer *x, const char *text, const char *end)
+{
+	struct tokens *t = x->out;
+
+	t->comments =
+		mem_grow(x->ctx, t->comments, struct token_comment, t->n_comments + 1);
+	t->comments[t->n_comments++] =
+		(struct token_comment){ text, (size_t)(end - text), x->line };
+}
+
 /* "/" "*" and what follows: plain comments are skipped, executable ones are entered. */
 static int open_comment(struct lexer *x, struct sb_err *err)
 {
@@ -88,6 +98,7 @@ static int open_comment(struct lexer *x, struct sb_err *err)
 	if (x->version)
 		return sb_err(err, SB_EINVALID,
 			      "line %d: a comment inside an executable one", x->line);
+	push_comment(x, x->p + 2, end);
 	for (; x->p < end + 2; x->p++)
 		if (*x->p == '\n')
 			x->line++;
@@ -96,7 +107,10 @@ static int open_comment(struct lexer *x, struct sb_err *err)
 
 static void line_comment(struct lexer *x)
 {
+	const char *text = x->p + (*x->p == '#' ? 1 : 2);
+
 	x->p += strcspn(x->p, "\n");
+	push_comment(x, text, x->p);
 	x->space = true;
 }
 

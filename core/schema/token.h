@@ -35,9 +35,16 @@ struct token {
 };
 
 #define TOKENS_PADDING 8 /* so many may be looked at ahead without a check */
+struct token_comment {	 /* without the marks around it */
+	const char *text;
+	size_t len;
+	int line;
+};
 struct tokens {
 	struct token *v; /* v[n] and TOKENS_PADDING - 1 more are TOKEN_END */
 	size_t n;
+	struct token_comment *comments; /* in their order */
+	size_t n_comments;
 };
 
 /* Split sql, which must outlive *out. -1 (SB_EINVALID, naming the line): an unterminated

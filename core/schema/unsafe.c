@@ -224,6 +224,20 @@ static bool unites_values(const struct table_diff *d, const struct clause *k,
 	return false;
 }
 
+static bool renames_column(const struct table_diff *d, const struct clause *k,
+			   struct buf *why)
+{
+	(void)d;
+	if (!k->old_column->renamed_from)
+		return false;
+	buf_printf(
+		why,
+		"renames column `%s` to `%s`: statements that use the old name fail from "
+		"the moment of the change",
+		k->old_column->renamed_from, k->column->name);
+	return true;
+}
+
 /* ---- indexes ---------------------------------------------------------------------- */
 
 static bool begins_with(const struct table_index *x, const struct table_index *beginning)
@@ -456,6 +470,8 @@ static bool drops_partitions(const struct table_diff *d, const struct clause *k,
 static const struct check checks[] = {
 	{ CLAUSE_DROP_COLUMN, RULE_drop_column, drops_column },
 	{ CLAUSE_ADD_COLUMN, RULE_required_column, adds_required },
+	{ CLAUSE_RENAME_COLUMN, RULE_rename_column, renames_column },
+	{ CLAUSE_MODIFY_COLUMN, RULE_rename_column, renames_column },
 	{ CLAUSE_MODIFY_COLUMN, RULE_lossy_type, loses_values },
 	{ CLAUSE_MODIFY_COLUMN, RULE_charset_narrowing, loses_characters },
 	{ CLAUSE_MODIFY_COLUMN, RULE_reorder_values, loses_elements },
@@ -528,5 +544,6 @@ bool unsafe_has(enum rule_id rule)
 	for (size_t c = 0; c < ARRAY_SIZE(checks); c++)
 		if (checks[c].rule == rule)
 			return true;
-	return rule == RULE_drop_table; /* no clause: lint.c's own */
+	/* No clauses: lint.c's own. */
+	return rule == RULE_drop_table || rule == RULE_rename_table;
 }

@@ -81,7 +81,7 @@ class TwoStatements(Story):
 
     name, programs = "two statements", (DRIVER,)
     only = ("engine.mysql.ddl.before", "engine.mysql.ddl.after", "drive.opened",
-            "drive.start.before", "drive.start.after", "db.commit.before", "db.commit.after")
+            "drive.start.after")
 
     def prepare(self):
         self.stack.target(table("p"))
@@ -103,6 +103,29 @@ class TwoStatements(Story):
         tasks = self.rows("SELECT table_name, ddl, state FROM tasks ORDER BY seq")
         assert [(t["table_name"], t["state"]) for t in tasks] == 2 * [("c", "completed")]
         assert "DROP FOREIGN KEY" in tasks[0]["ddl"] and "extra" in tasks[1]["ddl"]
+
+
+class Renamed(Story):
+    """A table that gets another name, and then another column."""
+
+    name, programs = "renamed", (DRIVER,)
+    only = ("engine.mysql.checkpoint.signed", "engine.mysql.ddl.before", "engine.mysql.ddl.after",
+            "drive.opened")
+
+    def prepare(self):
+        self.stack.target(table("old"))
+        self.stack.target("INSERT INTO old VALUES (7)")
+
+    def live(self):
+        plan = self.client.plan(["-- schemabot: rename table old to new\n" + table("new", "extra")])
+        self.apply_id = self.client.apply(plan, allow_unsafe=True)
+        self.wait_state("completed")
+
+    def check(self):
+        assert self.stack.target("SELECT * FROM new") == [{"id": 7, "extra": None}]
+        assert self.stack.tables() == ["new"]
+        tasks = self.rows("SELECT table_name, state FROM tasks")
+        assert [(t["table_name"], t["state"]) for t in tasks] == 2 * [("new", "completed")]
 
 
 class StopAndStart(Busy):
@@ -625,7 +648,7 @@ class Reverted(External):
         assert "extra" not in undone[0]["Create Table"]
 
 
-ALL = (Apply, TwoStatements, StopAndStart, Cancel, HandBack, Orphan, ShortLease, StartConflict, Retry, GiveUp,
+ALL = (Apply, TwoStatements, Renamed, StopAndStart, Cancel, HandBack, Orphan, ShortLease, StartConflict, Retry, GiveUp,
        Tidying, KeptDrops, Reservations, Convergence, Rollout, Parallel, Barrier, HaltedRollout,
        PausedRollout, HaltedAtTheGate, External, Resident, OneByOne, ExternalStop, Herd,
        Deploy, Reverted)

@@ -292,7 +292,8 @@ static void differences_become_clauses(void **unused)
 			talloc_free(ctx);
 		}
 	for (int kind = 0; kind < N_CLAUSE_KINDS; kind++)
-		if (!seen[kind])
+		if (!seen[kind] &&
+		    kind != CLAUSE_RENAME_COLUMN) /* test_schema_rename.c */
 			fail_msg("no pair has clause kind %d", kind);
 }
 
