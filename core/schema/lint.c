@@ -29,11 +29,25 @@ struct finding *finding_add(struct findings *list, enum rule_id rule, enum subje
 /* ---- debt ---------------------------------------------------------------------------
  */
 
-/* What the subject of an old finding is called after the change. */
-static const char *name_now(const struct table_diff *d, const struct finding *f)
+struct sides { /* of one change */
+	const struct table *from, *to;
+	const struct table_diff *d;
+};
+
+/* The name on the server: a step before may have renamed a column on paper only. */
+static const char *server_name(const struct table *t, const struct finding *f)
 {
-	for (size_t i = 0; d && i < d->n; i++) {
-		const struct clause *k = &d->v[i];
+	const struct table_column *c =
+		f->of == OF_COLUMN ? table_column(t, f->name) : NULL;
+
+	return c && c->renamed_from ? c->renamed_from : f->name;
+}
+
+/* What the subject of an old finding is called after the change. */
+static const char *name_after(const struct sides *s, const struct finding *f)
+{
+	for (size_t i = 0; s->d && i < s->d->n; i++) {
+		const struct clause *k = &s->d->v[i];
 
 		if (f->of == OF_COLUMN && k->old_column && k->column && !k->recreated &&
 		    same_name(k->old_column->name, f->name))
@@ -45,22 +59,31 @@ static const char *name_now(const struct table_diff *d, const struct finding *f)
 	return f->name;
 }
 
-static bool is_same(const struct table_diff *d, const struct finding *old,
+static bool is_same(const struct sides *s, const struct finding *old,
 		    const struct finding *new)
 {
+	const char *was = server_name(s->from, old), *is = server_name(s->to, new);
+
 	if (old->rule != new->rule || old->of != new->of ||
 	    strcmp(old->detail, new->detail) != 0)
 		return false;
 	if (new->name_is_at_fault)
-		return strcmp(old->name, new->name) == 0;
-	return new->of == OF_TABLE || same_name(name_now(d, old), new->name);
+		return strcmp(was, new->name) == 0;
+	if (new->of == OF_TABLE)
+		return true;
+	if (strcmp(is, new->name) != 0) /* both on paper, or about to be */
+		return same_name(was, is);
+	return same_name(name_after(s, old), new->name);
 }
 
-static bool is_debt(const struct findings *old, const struct table_diff *d,
+static bool is_debt(const struct findings *old, const struct sides *s,
 		    const struct finding *f)
 {
+	/* The statement that really gives the name tells of it. */
+	if (f->name_is_at_fault && s->to && strcmp(server_name(s->to, f), f->name) != 0)
+		return true;
 	for (size_t i = 0; i < old->n; i++)
-		if (is_same(d, &old->v[i], f))
+		if (is_same(s, &old->v[i], f))
 			return true;
 	return false;
 }
@@ -87,6 +110,7 @@ char *lint_change(struct lint_list *list, const struct table *from,
 {
 	TALLOC_CTX *tmp = mem_ctx(NULL, "lint");
 	struct findings new = { .ctx = tmp }, old = { .ctx = tmp };
+	const struct sides sides = { .from = from, .to = to, .d = d };
 	struct buf reasons;
 
 	buf_init(&reasons, list->ctx);
@@ -110,7 +134,7 @@ char *lint_change(struct lint_list *list, const struct table *from,
 		const struct rule *rule = &lint_rules[f->rule];
 		enum rule_level level = rule_level(rule, list->config, list->n_config);
 
-		if (level == LEVEL_OFF || is_debt(&old, d, f))
+		if (level == LEVEL_OFF || is_debt(&old, &sides, f))
 			continue;
 		append(list, rule, level, to ? to->name : from->name,
 		       f->of == OF_COLUMN ? f->name : "", f->message);

@@ -512,6 +512,32 @@ static void debt_is_not_reported(void **unused)
 	}
 }
 
+/* A column that a step before has renamed on paper: what was there is debt under its new
+ * name, and a new name that is at fault is told of by the statement that gives it. */
+static void debt_follows_a_renamed_column(void **unused)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct lint_list list = { .ctx = ctx };
+	struct table *live = read_or_fail(ctx, "`price` float" PK);
+	struct table *paper = read_or_fail(ctx, "`the cost` float" PK);
+	struct table *wanted = read_or_fail(ctx, "`the cost` float, `amount` float" PK);
+
+	(void)unused;
+	paper->columns[0].renamed_from = "price";
+	lint_change(&list, live, paper, NULL);
+	assert_int_equal(list.n, 0);
+
+	lint_change(&list, paper, wanted, diff_tables(ctx, paper, wanted));
+	assert_non_null(said(&list, RULE_odd_name));
+	assert_string_equal(said(&list, RULE_odd_name)->column, "the cost");
+	assert_non_null(said(&list, RULE_inexact_money));
+	assert_string_equal(said(&list, RULE_inexact_money)->column, "amount");
+	for (size_t i = 0; i < list.n; i++)
+		assert_false(strcmp(list.v[i].linter, "inexact_money") == 0 &&
+			     strcmp(list.v[i].column, "the cost") == 0);
+	talloc_free(ctx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -522,6 +548,7 @@ int main(void)
 		cmocka_unit_test(a_configuration_sets_levels),
 		cmocka_unit_test(reasons_are_joined),
 		cmocka_unit_test(debt_is_not_reported),
+		cmocka_unit_test(debt_follows_a_renamed_column),
 	};
 
 	return cmocka_run_group_tests_name("schema_lint", tests, NULL, NULL);
