@@ -113,3 +113,16 @@ def test_reserved_words_are_the_servers(stack):
     said = {v["column"]: v["message"] for v in plan["lint_violations"] if v["linter"] == "reserved_word"}
     name = {"mariadb": "MariaDB", "mysql": "MySQL"}[stack.flavor]
     assert {w for w, message in said.items() if name in message} == reserved
+
+
+def test_debt_follows_renames(stack):
+    """A column and a table under new names bring nothing but the rename; an odd new name is new."""
+    stack.target("CREATE TABLE old (id int NOT NULL, price float, KEY k (id), KEY l (id))")
+    hints = "-- schemabot: rename table old to new\n-- schemabot: rename column price to cost\n"
+    plan = stack.plan([hints + "CREATE TABLE new (id int NOT NULL, cost float, KEY k (id), KEY l (id))"])
+    assert set(linters(plan)) == {"rename_table", "rename_column"}, plan["lint_violations"]
+    assert all(c["is_unsafe"] for c in changes(plan))
+    plan = stack.plan(["-- schemabot: rename column price to `the cost`\n"
+                       "CREATE TABLE old (id int NOT NULL, `the cost` float, amount float, KEY k (id), KEY l (id))"])
+    found = [(v["linter"], v["column"]) for v in plan["lint_violations"]]
+    assert sorted(found) == [("inexact_money", "amount"), ("odd_name", "the cost"), ("rename_column", "the cost")], found
