@@ -261,3 +261,53 @@ def test_two_namespaces_and_a_table_that_was_kept(fresh_stack):
     run_plan(stack, plan, rollback=True)
     assert everything() == before
     stack.sql(f"INSERT INTO other SELECT * FROM `_schemabot_drops`.`{kept}`", None, "fakeshop_staging")
+
+
+# ---- renames: the old names, with the values -------------------------------------------------------
+
+
+def test_renamed_columns_and_tables_keep_their_rows(stack, client):
+    """A table and two of its columns get other names, one of them another type too; and back."""
+    stack.target(USERS)
+    stack.target("INSERT INTO users (name, note) VALUES ('a', 'x'), ('b', 'y')")
+    before = schema(stack)
+    people = (USERS.replace("TABLE users", "TABLE people").replace("name varchar(50)", "full_name varchar(60)")
+              .replace("note text", "`a``note` text").replace("KEY n (name)", "KEY n (full_name)"))
+    hints = ("-- schemabot: rename table users to people\n-- schemabot: rename column name to full_name\n"
+             "-- schemabot: rename column note to `a``note`\n")
+    first = run(stack, {"people.sql": hints + people})
+    assert stack.tables() == ["people"]
+    assert stack.target("SELECT full_name AS f, `a``note` AS n FROM people") == [{"f": "a", "n": "x"}, {"f": "b", "n": "y"}]
+    after = schema(stack)
+    plan = plan_back(client, first)
+    assert not [c for c in plan["lint_violations"] if c["linter"] == "rollback_data"], plan
+    second = run_plan(stack, plan)
+    assert schema(stack) == before
+    assert stack.target("SELECT name AS f, note AS n FROM users") == [{"f": "a", "n": "x"}, {"f": "b", "n": "y"}]
+    run_plan(stack, plan_back(client, second))
+    assert schema(stack) == after
+    assert stack.target("SELECT full_name AS f FROM people") == [{"f": "a"}, {"f": "b"}]
+
+
+def test_a_deployment_that_had_the_new_name_keeps_it(stack, client):
+    def show(deployment):
+        return stack.sql("SHOW CREATE TABLE users", None, f"rollout_{deployment}")[0]["Create Table"]
+
+    renamed = USERS.replace("note text", "remark text")
+    for deployment, users in (("eu", USERS), ("us", renamed), ("ap", USERS)):
+        stack.sql(users, None, f"rollout_{deployment}")
+        stack.sql("INSERT INTO users (name) VALUES ('a')", None, f"rollout_{deployment}")
+    before = {d: show(d) for d in ("eu", "us", "ap")}
+    plan = stack.plan({"u.sql": "/* schemabot: rename column note to remark */" + renamed}, "rolling_halt", database="rollout")
+    apply_id = run_plan(stack, plan)
+    assert "remark" in show("eu") and "remark" in show("ap")
+    run_plan(stack, plan_back(client, apply_id, environment="rolling_halt"))
+    assert {d: show(d) for d in before} == before
+
+
+def test_an_apply_looks_at_a_renamed_table_by_its_old_name(idle, client):
+    idle.target(USERS)
+    plan = idle.plan({"p.sql": "-- schemabot: rename table users to people\n" + USERS.replace("TABLE users", "TABLE people")})
+    idle.target("ALTER TABLE users ADD COLUMN late int")
+    client.refused(409, "plan_stale", "'users' (changed)", "POST", "/api/apply",
+                   {"plan_id": plan["plan_id"], "environment": "staging", "options": {"allow_unsafe": "true"}})
