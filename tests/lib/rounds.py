@@ -142,6 +142,8 @@ class Case:
         both = [*self.live.values(), *after.values()]
         if self.flavor == "mysql" and any("uuid" in e.text for t in both for e in t.expressions()):
             allowed.append("(error 1674)")  # the server does not fill old rows with UUIDs
+        if self.flavor == "mysql" and any(c.collation.startswith(("ucs2", "utf16")) for t in both for c in t.columns):
+            allowed.append(" DROP CHECK ")  # it prints a CHECK in these sets otherwise after an ALTER
         if len(both) > 2:
             allowed += ["errno: 150", "(error 1829)", "(error 1553)", "(error 1822)", "(error 3780)"]
         if self.moved_ends(after):
@@ -162,13 +164,15 @@ class Case:
 
 
 class Server:
-    """The two schemas."""
+    """The schemas: the live one, the one beside, and more."""
 
-    def __init__(self, stack):
+    def __init__(self, stack, more=()):
         self.stack, self.flavor = stack, stack.flavor
-        stack.sql(f"DROP DATABASE IF EXISTS {BESIDE}")
-        stack.sql(f"CREATE DATABASE {BESIDE} CHARACTER SET utf8mb4")
-        self.connections = {s: stack.connect(s) for s in (LIVE, BESIDE)}
+        self.schemas = (LIVE, BESIDE, *more)
+        for schema in self.schemas[1:]:
+            stack.sql(f"DROP DATABASE IF EXISTS {schema}")
+            stack.sql(f"CREATE DATABASE {schema} CHARACTER SET utf8mb4")
+        self.connections = {s: stack.connect(s) for s in self.schemas}
         self.cursors = {s: c.cursor() for s, c in self.connections.items()}
         for cursor in self.cursors.values():
             cursor.execute(MODE)
@@ -178,8 +182,8 @@ class Server:
             connection.close()
 
     def clear(self):
-        """No table in either schema."""
-        for schema in (LIVE, BESIDE):
+        """No table in any of the schemas."""
+        for schema in self.schemas:
             self.drop(schema, [list(row.values())[0] for row in self.run(schema, "SHOW TABLES")])
 
     def run(self, schema, sql):
@@ -199,10 +203,10 @@ class Server:
     def facts(self, schema):
         return facts.read(self.cursors[schema], schema, self.flavor)
 
-    def difference(self, name):
-        """Of the live table and the one beside."""
-        live, beside = self.facts(LIVE), self.facts(BESIDE)
-        return facts.difference(self.show(LIVE, name), self.show(BESIDE, name), live[name], beside[name])
+    def difference(self, name, other=BESIDE):
+        """Of the live table and the one in another schema."""
+        mine, theirs = self.facts(LIVE), self.facts(other)
+        return facts.difference(self.show(LIVE, name), self.show(other, name), mine[name], theirs[name])
 
     def make(self, schema, statements):
         """Create some tables; what the server says against it, or None."""
@@ -432,6 +436,8 @@ class Round:
         except pymysql.err.MySQLError as again:
             self.fail(case, wanted, "does not work", f"{error}; and without rows: {again}", [change["ddl"]])
             return False
+        if number == 1138 and re.search("ADD COLUMN [^,]*(point|line|polygon|geom)[^,]* NOT NULL", change["ddl"]):
+            return True  # rows have no geometry for it, and there is no other one
         if number not in OF_ROWS_ONLY and not change["is_unsafe"]:
             self.fail(case, wanted, "fails for rows and was called safe", error, [change["ddl"]])
         return True
