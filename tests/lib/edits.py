@@ -315,6 +315,13 @@ def set_options(table, rng, flavor):
     return sum(before.get(n) != table.options.get(n) for n in names)
 
 
+def set_counter(table, rng, flavor):
+    if not any(c.auto for c in table.columns):
+        return NOTHING
+    table.start = rng.choice((0, rng.randint(1, 200)))
+    return 1
+
+
 def set_engine(table, rng, flavor):
     if table.foreign_keys or table.referenced or table.partitioning:
         return NOTHING
@@ -367,7 +374,7 @@ EDITS = {
     move_column: 8, shuffle_columns: 4, generated: 6, replace_column: 4, recase_column: 2,
     add_index: 8, drop_index: 6, rename_index: 4, change_index: 8, shuffle_indexes: 2,
     change_primary: 5, check: 5, drop_foreign_key: 4, change_foreign_key: 4, own_parent: 1,
-    set_options: 6, set_engine: 1, table_collation: 3, partitions: 6,
+    set_options: 6, set_counter: 1, set_engine: 1, table_collation: 3, partitions: 6,
 }
 
 
@@ -391,4 +398,4 @@ def edit(table, rng, flavor):
         names.append(one.__name__)
     if new.foreign_keys and any("index" in n for n in names):
         most += UNKNOWN  # the servers' own index of a foreign key comes and goes
-    return new, names, most
+    return new, names, most + bool(new.start)

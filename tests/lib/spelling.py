@@ -217,8 +217,8 @@ class Speller:
                 out.append((self.w("collate"), table.collation))
             else:
                 out.append((words, f"{charset} {self.w('collate')} {table.collation}"))
-        if any(c.auto for c in table.columns) and self.odds(0.2):
-            out.append((self.w("auto_increment"), "1"))  # a greater one would be a change
+        if table.start and any(c.auto for c in table.columns):
+            out.append((self.w("auto_increment"), str(table.start)))
         out += [(self.w(name), value) for name, value in table.options.items()]
         if not self.plain:
             self.rng.shuffle(out)

@@ -123,6 +123,7 @@ class Table:
     options: dict = field(default_factory=dict)
     engine: str = "InnoDB"
     partitioning: Partitioning = None
+    start: int = 0  # AUTO_INCREMENT: the counter is at least there
     counter: int = 0  # of names
     referenced: set = field(default_factory=set)  # columns that a foreign key points at
 
@@ -616,6 +617,7 @@ def random_table(name, rng, flavor):
             table.checks.append(Check(f"{name}_{table.fresh(rng, 'ck')}" if rng.random() < 0.8 else "", expr,
                                       flavor == "mariadb" or rng.random() < 0.85))
     table.options = random_options(rng, flavor, table.engine)
+    table.start = rng.randint(1, 50) if rng.random() < 0.15 else 0
     if rng.random() < 0.12:
         random_partitioning(table, rng)
     repair(table, flavor)
