@@ -81,12 +81,19 @@ static bool is_below_change(const struct change *c, const struct change *parent,
 	       changes_types(parent, f->parent_columns, f->n_columns);
 }
 
+bool bond_partitions_come(const struct table *from, const struct table *to)
+{
+	return *from->partitioning == '\0' && *to->partitioning != '\0';
+}
+
 bool bond_goes_first(const struct change *c, const struct change *parent,
 		     const struct table_constraint *f)
 {
 	if (c->diff && !has_clause(c->diff, CLAUSE_DROP_FOREIGN_KEY, f, false))
 		return is_below_change(c, parent, f);
 	if (c->diff && has_clause(c->diff, CLAUSE_ADD_FOREIGN_KEY, f, true))
+		return true;
+	if (c->diff && bond_partitions_come(c->base, c->desired))
 		return true;
 	return parent && parent != c && loses(parent, f);
 }
@@ -106,7 +113,7 @@ bool bond_is_ready(const struct change *parent, const struct table_constraint *f
 	const struct table *is = parent->moved, *to = parent->desired;
 	bool indexed = false;
 
-	if (!is || !to)
+	if (!is || !to || bond_partitions_come(to, is))
 		return false;
 	for (size_t i = 0; i < f->n_columns; i++)
 		if (!table_column(is, f->parent_columns[i]) ||

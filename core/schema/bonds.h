@@ -23,4 +23,8 @@ bool bond_is_added(const struct change *c, const struct change *parent,
 /* Could f be added while the parent is as it is now? */
 bool bond_is_ready(const struct change *parent, const struct table_constraint *f);
 
+/* Is only `to` partitioned? No table has partitions and foreign keys, not even while one
+ * ALTER exchanges them. */
+bool bond_partitions_come(const struct table *from, const struct table *to);
+
 #endif

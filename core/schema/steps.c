@@ -202,14 +202,21 @@ static void find_parents(const struct maker *m, struct change *c)
 	}
 }
 
-/* A foreign key to the table itself needs its column to be there already (MariaDB). */
+/* A foreign key to the table itself needs its column to be there already (MariaDB), and
+ * any needs the table's partitions to be gone. */
 static void find_late(const struct maker *m, struct change *c)
 {
 	for (size_t i = 0; c->base && i < c->desired->n_constraints; i++) {
 		const struct table_constraint *f = &c->desired->constraints[i];
 
-		c->late[i] = is_foreign_key(f) && parent_of(m, f) == c &&
-			     bond_is_added(c, c, f) && !bond_is_ready(c, f);
+		const struct change *parent;
+
+		if (!is_foreign_key(f))
+			continue;
+		parent = parent_of(m, f);
+		c->late[i] = bond_is_added(c, parent, f) &&
+			     (bond_partitions_come(c->desired, c->base) ||
+			      (parent == c && !bond_is_ready(c, f)));
 	}
 }
 
