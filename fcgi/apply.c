@@ -169,8 +169,10 @@ static bool is_of(const struct schema_original *o, const char *deployment)
 /* Tables that are not what they were, as words. */
 struct differences {
 	struct buf names;
+	char *statement; /* what was done to the first of them; NULL = not known */
 	size_t n;
 	const char *place; /* " in eu", or "" */
+	enum db_flavor flavor;
 };
 
 static void add_difference(struct differences *d, const char *table, const char *what)
@@ -203,8 +205,13 @@ static void compare(const struct schema_plan *outcome, const char *deployment,
 			continue;
 		}
 		if (live[l].create_sql &&
-		    strcmp(live[l].create_sql, was->create_sql) != 0)
+		    strcmp(live[l].create_sql, was->create_sql) != 0) {
 			add_difference(d, was->table, "changed");
+			if (!d->statement)
+				d->statement =
+					schema_drift(d->names.ctx, was->create_sql,
+						     live[l].create_sql, d->flavor);
+		}
 		l++;
 	}
 	for (; l < n_live; l++)
@@ -243,6 +250,7 @@ static int compare_deployment(TALLOC_CTX *ctx, const struct candidate *c,
 
 	if (db_open(ctx, &params, &db, err) < 0)
 		return -1;
+	d->flavor = db_flavor(db);
 	for (size_t i = 0; rc == 0 && i < e->n_schemas; i++) {
 		const struct config_schema *s = &e->schemas[i];
 		struct schema_original *live;
@@ -292,9 +300,13 @@ static int check_fresh(TALLOC_CTX *ctx, const struct candidate *c, struct sb_err
 	if (d.n > 0)
 		return sb_err(
 			err, SB_ESTALE,
-			"The database has changed since the plan was made: %.700s%s. Plan "
+			"The database has changed since the plan was made: %.700s%s.%s Plan "
 			"again and review the new plan.",
-			d.names.data, d.n > NAMED_AT_MOST ? " and more" : "");
+			d.names.data, d.n > NAMED_AT_MOST ? " and more" : "",
+			d.statement
+				? mem_printf(ctx, " It was changed as if by \"%.300s\".",
+					     d.statement)
+				: "");
 	return 0;
 }
 

@@ -112,13 +112,77 @@ static bool is_rest(const struct drive *d, const struct table_work *w)
 	return true;
 }
 
-static char *drift(TALLOC_CTX *ctx, const struct task *t, const struct table_work *w)
+/* ---- drift -------------------------------------------------------------------------
+ */
+
+/* The table as the plan saw it, from what is stored of it. NULL = there was none. */
+static const char *seen_by_plan(TALLOC_CTX *ctx, const struct drive *d,
+				const struct plan *plan, const struct task *t)
 {
+	struct json_object *root, *list;
+
+	if (json_parse(ctx, plan->plan_data, strlen(plan->plan_data), &root, NULL) < 0 ||
+	    !json_object_object_get_ex(root, "originals", &list))
+		return NULL;
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+		const char *deployment = js_get_str(o, "deployment");
+		const char *namespace = js_get_str(o, "namespace");
+		const char *table = js_get_str(o, "table");
+
+		if (namespace && table && same_table(t, namespace, table) &&
+		    (!deployment || strcmp(deployment, d->op.deployment) == 0))
+			return js_get_str(o, "create_sql");
+	}
+	return NULL;
+}
+
+static const char *seen_now(const struct schema_plan *fresh, const struct task *t)
+{
+	for (size_t i = 0; i < fresh->n_originals; i++)
+		if (same_table(t, fresh->originals[i].namespace,
+			       fresh->originals[i].table))
+			return fresh->originals[i].create_sql;
+	return NULL;
+}
+
+/*
+ * What has happened to the table since the plan was made; "" when that is not told: once
+ * a statement of ours was carried out, the difference is also our own work.
+ */
+static char *what_happened(TALLOC_CTX *ctx, const struct drive *d,
+			   const struct plan *plan, const struct schema_plan *fresh,
+			   const struct table_work *w)
+{
+	const struct task *t = &d->tasks[w->tasks[0]];
+	const char *was, *is = seen_now(fresh, t);
+	char *statement = NULL;
+
+	if (!task_open(t))
+		return mem_strdup(ctx, "");
+	was = seen_by_plan(ctx, d, plan, t);
+	if (was && !is)
+		return mem_strdup(ctx, " The table is gone.");
+	if (!was && is)
+		return mem_strdup(ctx, " A table of this name has been made meanwhile.");
+	if (was)
+		statement = schema_drift(ctx, was, is, fresh->flavor);
+	return statement ? mem_printf(ctx, " It was changed as if by \"%.300s\".",
+				      statement)
+			 : mem_strdup(ctx, "");
+}
+
+/* What is shown of a table that is not as the plan expects: what has happened to it, and
+ * what it would take now. */
+static char *drift(TALLOC_CTX *ctx, const struct drive *d, const struct plan *plan,
+		   const struct schema_plan *fresh, const struct table_work *w)
+{
+	const struct task *t = &d->tasks[w->tasks[0]];
 	struct buf b;
 
 	buf_init(&b, ctx);
-	buf_printf(&b, "%s.%s has changed since the plan was reviewed: it would take ",
-		   t->namespace, t->table);
+	buf_printf(&b, "%s.%s has changed since the plan was reviewed.%s It would take ",
+		   t->namespace, t->table, what_happened(ctx, d, plan, fresh, w));
 	for (size_t i = 0; i < w->n_changes; i++)
 		buf_printf(&b, "%s\"%.300s\"", i > 0 ? ", then " : "",
 			   w->changes[i]->ddl);
@@ -126,10 +190,15 @@ static char *drift(TALLOC_CTX *ctx, const struct task *t, const struct table_wor
 	return b.data;
 }
 
-static void compare(TALLOC_CTX *ctx, const struct drive *d, const struct table_work *w,
+/* ---- all of it ---------------------------------------------------------------------
+ */
+
+static void compare(TALLOC_CTX *ctx, const struct drive *d, const struct plan *plan,
+		    const struct schema_plan *fresh, const struct table_work *w,
 		    struct replan *out)
 {
 	bool rest = is_rest(d, w);
+	char *reason = rest ? NULL : drift(ctx, d, plan, fresh, w);
 
 	for (size_t i = 0; i < w->n_tasks; i++) {
 		size_t k = w->tasks[i];
@@ -137,8 +206,7 @@ static void compare(TALLOC_CTX *ctx, const struct drive *d, const struct table_w
 		if (!task_open(&d->tasks[k]))
 			continue;
 		out->needed[k] = !rest ? -1 : i + w->n_changes >= w->n_tasks;
-		if (!rest)
-			out->reason[k] = drift(ctx, &d->tasks[k], w);
+		out->reason[k] = reason;
 	}
 }
 
@@ -177,7 +245,7 @@ int drive_replan(TALLOC_CTX *ctx, struct drive *d, struct replan *out, struct sb
 			out->needed[i] = task_open(&d->tasks[i]);
 		} else if (is_first(d, i)) {
 			gather(ctx, d, fresh, i, &work);
-			compare(ctx, d, &work, out);
+			compare(ctx, d, plan, fresh, &work, out);
 		}
 	}
 	return 0;

@@ -383,7 +383,8 @@ static void fill_in(const struct planner *p, struct schema_plan *plan)
 				      .originals = p->originals,
 				      .n_originals = p->n_originals,
 				      .refused = p->refused.v,
-				      .n_refused = p->refused.n };
+				      .n_refused = p->refused.n,
+				      .flavor = db_flavor(p->live) };
 }
 
 int schema_plan(TALLOC_CTX *ctx, const struct db_params *target,

@@ -81,6 +81,7 @@ struct schema_plan {
 	size_t n_originals;
 	const struct schema_refusal *refused; /* additive plans only */
 	size_t n_refused;
+	enum db_flavor flavor; /* of the target; unknown in a plan that was stored */
 };
 
 struct schema_plan_options {
@@ -115,6 +116,11 @@ int schema_read_names(TALLOC_CTX *ctx, struct db *db, const char *namespace,
 		      const char *schema, const char *const *tables, size_t n_tables,
 		      struct schema_original **out, size_t *n,
 		      struct sb_err *err) MUST_CHECK;
+
+/* What was done to a table meanwhile, given two CREATE statements of it: an ALTER, of
+ * ctx. NULL when no clause says it. */
+char *schema_drift(TALLOC_CTX *ctx, const char *was, const char *is,
+		   enum db_flavor flavor);
 
 /* The same with the normalized CREATE statements of all of them. */
 int schema_read_live(TALLOC_CTX *ctx, struct db *db, const char *namespace,

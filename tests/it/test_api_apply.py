@@ -175,6 +175,9 @@ def test_stale_plan(idle, client, drift, says):
     plan = idle.plan([WIDER])
     idle.target(drift)
     client.refused(409, "plan_stale", [says, "Plan again"], "POST", "/api/apply", body_of(plan))
+    if "drifted" in drift:
+        client.refused(409, "plan_stale", 'as if by "ALTER TABLE `users` ADD COLUMN `drifted` int',
+                       "POST", "/api/apply", body_of(plan))
     assert idle.storage("SELECT * FROM applies") == []
 
 

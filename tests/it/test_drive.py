@@ -271,7 +271,9 @@ def test_drift_between_plan_and_drive_is_refused(stack):
         stack.kill(stack.wait_driver())
     failed = stack.wait_state(apply_id, ("failed", "completed"))
     assert failed["state"] == "failed"
-    assert "changed since the plan was reviewed" in failed["error_message"]
+    assert "shop.users has changed since the plan was reviewed." in failed["error_message"]
+    assert "as if by \"ALTER TABLE `users` ADD COLUMN `surprise`" in failed["error_message"]
+    assert "DROP COLUMN `surprise`" in failed["error_message"], "what it would take now"
     assert "surprise" in stack.create_table("users")
     # What the dead driver's statement has done meanwhile is not called cancelled.
     invariants.check_rest(stack)
