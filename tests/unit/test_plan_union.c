@@ -141,6 +141,34 @@ static void the_harsher_verdict_counts(void **unused)
 	assert_int_equal(out->changes[0].table_rows, 1000);
 }
 
+/* In the same mode the dearer one explains itself; what is not known is the dearest. */
+static void the_dearer_cost_counts(void **unused)
+{
+	static const enum engine_cost order[] = { ENGINE_COST_METADATA, ENGINE_COST_INDEX,
+						  ENGINE_COST_REBUILD,
+						  ENGINE_COST_UNKNOWN };
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
+		for (size_t k = 0; k < ARRAY_SIZE(order); k++) {
+			struct schema_plan *plans[] = { plan_of("a"), plan_of("a") };
+			struct schema_change one = plans[0]->changes[0];
+			struct schema_change two = plans[1]->changes[0];
+			struct schema_plan *out;
+
+			one.cost = order[i];
+			one.mode_reason = "one";
+			two.cost = order[k];
+			two.mode_reason = "two";
+			plans[0]->changes = &one;
+			plans[1]->changes = &two;
+			plan_union(ctx, places, plans, 2, &out);
+			assert_int_equal(out->changes[0].cost, order[i > k ? i : k]);
+			assert_string_equal(out->changes[0].mode_reason,
+					    k > i ? "two" : "one");
+		}
+}
+
 static void errors_and_lint_are_said_once(void **unused)
 {
 	static const char *const everywhere[] = { "bad file" };
@@ -185,6 +213,7 @@ int main(void)
 		cmocka_unit_test(several_statements_are_matched_from_the_end),
 		cmocka_unit_test(different_statements_are_an_error_that_names_both),
 		cmocka_unit_test(the_harsher_verdict_counts),
+		cmocka_unit_test(the_dearer_cost_counts),
 		cmocka_unit_test(errors_and_lint_are_said_once),
 		cmocka_unit_test(one_deployment_is_its_own_plan),
 	};
