@@ -208,6 +208,8 @@ static bool same_bytes(const char *from, const char *to)
 	static const char *const utf8[] = { "utf8mb3", "utf8", NULL };
 	static const char *const wide[] = { "ucs2", "utf16", "utf16le", "utf32", NULL };
 
+	if (!from || !to)
+		return from == to;
 	if (same_text(from, to) || (one_of(from, utf8) && strcmp(to, "utf8mb4") == 0))
 		return true;
 	return strcmp(from, "ascii") == 0 && !one_of(to, wide);
