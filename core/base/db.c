@@ -296,6 +296,13 @@ int db_run(struct db *db, const char *sql, struct sb_err *err)
 	return 0;
 }
 
+int64_t db_change(struct db *db, const char *sql, struct sb_err *err)
+{
+	if (db_run(db, sql, err) < 0)
+		return -1;
+	return (int64_t)mysql_affected_rows(db->mysql);
+}
+
 static void copy_rows(struct db_rows *rows, MYSQL_RES *res)
 {
 	MYSQL_ROW row;

@@ -198,6 +198,9 @@ void db_rollback(struct db *db);
  * SB_EAMBIGUOUS on a target. */
 int db_run(struct db *db, const char *sql, struct sb_err *err) MUST_CHECK;
 
+/* The same, and answers how many rows it changed. */
+int64_t db_change(struct db *db, const char *sql, struct sb_err *err) MUST_CHECK;
+
 struct db_rows {
 	size_t n, width;
 	char ***cell; /* cell[row][column], NULL for SQL NULL */
