@@ -26,8 +26,10 @@ struct decoder {
 	size_t n_tables;
 	struct decode_handler handler;
 	char *file;
-	uint64_t offset; /* event offsets have 32 bits, files may be longer */
-	bool in_transaction, in_payload;
+	uint64_t offset;     /* event offsets have 32 bits, files may be longer */
+	bool open;	     /* a transaction has begun, if only with its name */
+	bool in_transaction; /* it has more than one statement */
+	bool in_payload;
 	struct event_gtid gtid;
 	struct mapped *maps;
 	size_t n_maps;
@@ -62,7 +64,7 @@ void decoder_begin(struct decoder *d, const char *file, uint64_t offset)
 	talloc_free(d->file);
 	d->file = copy;
 	d->offset = offset;
-	d->in_transaction = d->in_payload = false;
+	d->open = d->in_transaction = d->in_payload = false;
 	d->gtid = (struct event_gtid){ .number = 0 };
 }
 
@@ -90,7 +92,7 @@ static int end_transaction(struct decoder *d, const struct event *e, struct sb_e
 				  .timestamp = e->timestamp };
 	int rc = 0;
 
-	d->in_transaction = false;
+	d->open = d->in_transaction = false;
 	/* One that stands in a payload ends with that, whose offset is the one to know.
 	 */
 	if (!d->in_payload)
@@ -139,7 +141,7 @@ static int statement(struct decoder *d, const struct event *e, struct sb_err *er
 	if (event_query(&d->format, e, &q, err) < 0)
 		return -1;
 	if (says(&q, "BEGIN") || says(&q, "XA START")) {
-		d->in_transaction = true;
+		d->open = d->in_transaction = true;
 		return 0;
 	}
 	if (says(&q, "COMMIT") || says(&q, "ROLLBACK TO") || says(&q, "ROLLBACK")) {
@@ -170,6 +172,7 @@ static int gtid(struct decoder *d, const struct event *e, struct sb_err *err)
 {
 	if (event_gtid(e, &d->gtid, err) < 0)
 		return -1;
+	d->open = true;
 	if (e->type == BINLOG_MARIADB_GTID)
 		d->in_transaction = !d->gtid.standalone;
 	return 0;
@@ -324,6 +327,22 @@ static int dispatch(struct decoder *d, const struct event *e, struct sb_err *err
 	return 0;
 }
 
+/* Something of the server's own between two transactions: the position has moved on, and
+ * in a quiet binlog nothing else would tell. */
+static int between(struct decoder *d, const struct event *e, struct sb_err *err)
+{
+	const struct event_gtid none = { .number = 0 };
+	const struct decode_end end = { .file = d->file,
+					.offset = d->offset,
+					.gtid = &none };
+
+	if (d->open || e->next == 0 ||
+	    (e->kind != EVENT_NOTHING && e->kind != EVENT_FORMAT &&
+	     e->kind != EVENT_ROTATE))
+		return 0;
+	return d->handler.end(d->handler.arg, &end, err);
+}
+
 int decoder_feed(struct decoder *d, const uint8_t *event, size_t len, struct sb_err *err)
 {
 	struct event e;
@@ -331,5 +350,7 @@ int decoder_feed(struct decoder *d, const uint8_t *event, size_t len, struct sb_
 	if (event_read(&d->format, event, len, &e, err) < 0)
 		return -1;
 	advance(d, &e);
-	return dispatch(d, &e, err);
+	if (dispatch(d, &e, err) < 0)
+		return -1;
+	return between(d, &e, err);
 }

@@ -13,11 +13,13 @@
 
 #include "engines/mysql/binlog/rows.h"
 
-struct decode_end { /* a transaction ended */
+struct decode_end { /* the stream is between two transactions */
 	const char *file;
-	uint64_t offset;	       /* of the event behind it */
-	const struct event_gtid *gtid; /* its name; number 0 = it has none */
-	uint32_t timestamp;	       /* seconds since 1970, when it was executed */
+	uint64_t offset;
+	/* Of the one that ended here; number 0 and time 0 when none did, but something of
+	 * the server's own came by. */
+	const struct event_gtid *gtid;
+	uint32_t timestamp; /* seconds since 1970, when it was executed */
 };
 
 /* What a stream consists of. Each returns 0, or -1 with *err, which ends the decoding. */

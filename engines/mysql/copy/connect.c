@@ -38,7 +38,7 @@ int copy_connect(TALLOC_CTX *ctx, const struct db_params *target,
 		rc = copy_session(db, err);
 	if (rc == 0)
 		rc = db_query(mem, db,
-			      mem_printf(mem, "SELECT GET_LOCK('%s', 0)",
+			      mem_printf(mem, "SELECT GET_LOCK('%s', 2)",
 					 place_name(mem, t->schema, t->table, place)),
 			      &rows, err);
 	if (rc == 0 && (!rows->cell[0][0] || strcmp(rows->cell[0][0], "1") != 0))
