@@ -91,11 +91,6 @@ static void add_watermark(struct batch *x, struct buf *b)
 /* ---- statements ----------------------------------------------------------------------
  */
 
-static int begin(struct batch *x, struct sb_err *err)
-{
-	return db_begin(x->f->db, err);
-}
-
 /* Read the keys with a lock, so that rows behind the watermark, which nobody copies now,
  * are visible to every chunk from here on. */
 static int see(struct batch *x, const char *where, struct sb_err *err)
@@ -163,7 +158,7 @@ static int execute(struct batch *x, enum step step, size_t from, size_t to,
 	const char *there = condition(x, from, to, true, err);
 	int rc = -1;
 
-	if (!here || !there || begin(x, err) < 0)
+	if (!here || !there || (!x->f->locked && db_begin(x->f->db, err) < 0))
 		return -1;
 	switch (step) {
 	case REPLACE_ROWS:
@@ -184,10 +179,11 @@ static int execute(struct batch *x, enum step step, size_t from, size_t to,
 	}
 	if (rc == 0)
 		rc = FAULT_ERR("engine.mysql.copy.flush", err);
+	if (x->f->locked)
+		return rc;
 	if (rc == 0)
-		rc = db_commit(x->f->db, err);
-	else
-		db_rollback(x->f->db);
+		return db_commit(x->f->db, err);
+	db_rollback(x->f->db);
 	return rc;
 }
 
@@ -261,5 +257,9 @@ int flush_keys(struct flush *f, const struct pending *keys, struct sb_err *err)
 		return all_batches(&x, REPLACE_ROWS, err);
 	if (all_batches(&x, DELETE_ALL, err) < 0)
 		return -1;
-	return f->given_back > 0 ? 0 : all_batches(&x, INSERT_ROWS, err);
+	if (f->given_back > 0) { /* none is inserted, so all have to come again */
+		give_back(&x, 0, pending_count(keys));
+		return 0;
+	}
+	return all_batches(&x, INSERT_ROWS, err);
 }

@@ -22,6 +22,8 @@ struct flush {
 	 * bring them. NULL and !all: no row is. */
 	const char *watermark;
 	bool all; /* the copy is complete: every row belongs there */
+	/* db holds LOCK TABLES … WRITE on both: no transactions, which would end that. */
+	bool locked;
 	/* Called between batches: -1 (*err filled) ends the flush. May be NULL. */
 	int (*pause)(void *arg, struct sb_err *err);
 	void *arg;
