@@ -24,13 +24,19 @@ static const char *const create[] = {
 	" apply_id varchar(64) NOT NULL,"
 	" statement longtext NOT NULL,"
 	" connection_id bigint unsigned NOT NULL,"
+	" progress longtext,"
 	" updated_at datetime(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)"
 	" ON UPDATE CURRENT_TIMESTAMP(6),"
 	" PRIMARY KEY (schema_name, table_name)"
 	") ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin",
 };
 
+/* For a table that an earlier version of ours has made. */
+static const char add_progress[] = "ALTER TABLE " TABLE " ADD COLUMN progress longtext"
+				   " AFTER connection_id";
+
 #define ER_NO_SUCH_SCHEMA 1049
+#define ER_NO_SUCH_COLUMN 1054
 #define ER_NO_SUCH_TABLE  1146
 
 static bool absent(const struct sb_err *err)
@@ -101,8 +107,12 @@ static int sign(struct db *db, const struct engine_request *request,
 		mem,
 		"INSERT INTO " TABLE " (schema_name, table_name, operation, lease_token,"
 		" apply_id, statement, connection_id) VALUES (%s, %s, %s, %" PRIu64
-		", %s, %s, CONNECTION_ID()) ON DUPLICATE KEY UPDATE operation = %s,"
-		" lease_token = %" PRIu64 ", apply_id = %s, statement = %s,"
+		", %s, %s, CONNECTION_ID()) ON DUPLICATE KEY UPDATE"
+		/* Of another work nothing may be taken up again. First, since what is
+		 * assigned above is seen below. */
+		" progress = IF(operation = VALUES(operation) AND statement ="
+		" VALUES(statement), progress, NULL), operation = %s, lease_token = %" PRIu64
+		", apply_id = %s, statement = %s,"
 		" connection_id = CONNECTION_ID()",
 		db_literal(mem, task->schema), db_literal(mem, task->table), operation,
 		request->lease_token, apply, ddl, operation, request->lease_token, apply,
@@ -149,7 +159,54 @@ int mysql_checkpoint_write(struct db *db, const struct engine_request *request,
 			rc = db_run(db, create[i], err);
 		if (rc == 0)
 			rc = sign_all(db, request, err);
+	} else if (rc < 0 && err->db_errno == ER_NO_SUCH_COLUMN) {
+		rc = db_run(db, add_progress, err);
+		if (rc == 0)
+			rc = sign_all(db, request, err);
 	}
+	return rc < 0 ? harmless(err) : 0;
+}
+
+int mysql_checkpoint_save(struct db *db, const char *operation, uint64_t token,
+			  const char *schema, const char *table, const char *progress,
+			  struct sb_err *err)
+{
+	TALLOC_CTX *mem = mem_ctx(NULL, "checkpoint");
+	char *sql = mem_printf(
+		mem,
+		"UPDATE " TABLE " SET progress = %s, updated_at = CURRENT_TIMESTAMP(6)"
+		" WHERE schema_name = %s AND table_name = %s"
+		" AND operation = %s AND lease_token = %" PRIu64,
+		progress ? db_literal(mem, progress) : "NULL", db_literal(mem, schema),
+		db_literal(mem, table), db_literal(mem, operation), token);
+	/* Rows found are counted, not rows changed. */
+	int64_t rows = db_change(db, sql, err);
+
+	talloc_free(mem);
+	if (rows == 0)
+		return sb_err(
+			err, SB_ELEASE,
+			"The checkpoint of %s.%s is not signed with our token (%" PRIu64
+			") any more: the copy is somebody else's now.",
+			schema, table, token);
+	return rows < 0 ? harmless(err) : 0;
+}
+
+int mysql_checkpoint_load(TALLOC_CTX *ctx, struct db *db, const char *schema,
+			  const char *table, char **progress, struct sb_err *err)
+{
+	TALLOC_CTX *mem = mem_ctx(NULL, "checkpoint");
+	struct db_rows *rows;
+	char *sql = mem_printf(mem,
+			       "SELECT progress FROM " TABLE
+			       " WHERE schema_name = %s AND table_name = %s",
+			       db_literal(mem, schema), db_literal(mem, table));
+	int rc = db_query(mem, db, sql, &rows, err);
+
+	*progress = NULL;
+	if (rc == 0 && rows->n > 0)
+		*progress = mem_strdup(ctx, rows->cell[0][0]);
+	talloc_free(mem);
 	return rc < 0 ? harmless(err) : 0;
 }
 

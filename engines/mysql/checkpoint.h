@@ -23,6 +23,19 @@ int mysql_checkpoint_write(struct db *db, const struct engine_request *request,
 			   struct sb_err *err) MUST_CHECK;
 
 /*
+ * Store how far the work is, or NULL: there is nothing to take up again. Under our token
+ * only: SB_ELEASE when the row has another. Signing the same statement again for the same
+ * operation keeps it, anything else clears it.
+ */
+int mysql_checkpoint_save(struct db *db, const char *operation, uint64_t token,
+			  const char *schema, const char *table, const char *progress,
+			  struct sb_err *err) MUST_CHECK;
+/* What was stored, of ctx; NULL = nothing. The caller has signed the table. */
+int mysql_checkpoint_load(TALLOC_CTX *ctx, struct db *db, const char *schema,
+			  const char *table, char **progress,
+			  struct sb_err *err) MUST_CHECK;
+
+/*
  * The table's lock is held by somebody else. 1: by an earlier driver of this operation,
  * fenced by our newer token, whose connection executes nothing: it may be ended. 0: by
  * somebody to wait for. -1: SB_ELEASE when it is our successor who holds it; or the

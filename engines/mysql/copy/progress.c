@@ -1,0 +1,86 @@
+/*
+ * progress.c - see progress.h.
+ */
+#include "engines/mysql/copy/progress.h"
+
+#include <string.h>
+
+#include "core/base/json.h"
+
+static const struct {
+	const char *name, *words;
+} phases[] = {
+#define X(name, words) { #name, words },
+	COPY_PHASES(X)
+#undef X
+};
+
+const char *copy_phase_name(enum copy_phase phase)
+{
+	return phases[phase].name;
+}
+
+const char *copy_phase_words(enum copy_phase phase)
+{
+	return phases[phase].words;
+}
+
+struct stored { /* as JSON has it */
+	int64_t version, offset, rows;
+	const char *phase, *file, *watermark, *deferred, *server;
+	bool all;
+};
+static const struct json_field fields[] = {
+	JSON_FIELD("version", JSON_INT, true, 0, struct stored, version),
+	JSON_FIELD("phase", JSON_STR, true, 0, struct stored, phase),
+	JSON_FIELD("file", JSON_STR, true, 0, struct stored, file),
+	JSON_FIELD("offset", JSON_INT, true, 0, struct stored, offset),
+	JSON_FIELD("watermark", JSON_STR, false, 0, struct stored, watermark),
+	JSON_FIELD("all", JSON_BOOL, true, 0, struct stored, all),
+	JSON_FIELD("deferred", JSON_STR, true, 0, struct stored, deferred),
+	JSON_FIELD("rows", JSON_INT, true, 0, struct stored, rows),
+	JSON_FIELD("server", JSON_STR, true, 0, struct stored, server),
+};
+
+char *progress_write(TALLOC_CTX *ctx, const struct copy_progress *p)
+{
+	struct json_object *o = js_object();
+	char *text;
+
+	js_int(o, "version", PROGRESS_VERSION);
+	js_str(o, "phase", copy_phase_name(p->phase));
+	js_str(o, "file", p->at.file);
+	js_int(o, "offset", (int64_t)p->at.offset);
+	if (p->watermark)
+		js_str(o, "watermark", p->watermark);
+	js_bool(o, "all", p->all);
+	js_str(o, "deferred", p->deferred);
+	js_int(o, "rows", (int64_t)p->rows);
+	js_str(o, "server", p->server);
+	text = mem_strdup(ctx, json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
+	json_object_put(o);
+	return text;
+}
+
+int progress_read(TALLOC_CTX *ctx, const char *text, struct copy_progress *out)
+{
+	struct stored s = { 0 };
+	struct json_object *o;
+	struct sb_err why;
+
+	*out = (struct copy_progress){ .phase = COPY_PREPARING };
+	if (json_parse(ctx, text, strlen(text), &o, &why) < 0 ||
+	    json_decode(ctx, o, fields, ARRAY_SIZE(fields), &s, &why) < 0 ||
+	    s.version != PROGRESS_VERSION)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(phases); i++)
+		if (strcmp(phases[i].name, s.phase) == 0)
+			out->phase = (enum copy_phase)i;
+	out->at = (struct stream_position){ mem_strdup(ctx, s.file), (uint64_t)s.offset };
+	out->watermark = mem_strdup(ctx, s.watermark);
+	out->all = s.all;
+	out->deferred = s.deferred;
+	out->rows = (uint64_t)s.rows;
+	out->server = s.server;
+	return 1;
+}
