@@ -14,6 +14,7 @@
 /* Places: copiers have 0 to 63. */
 #define CONNECT_COPIERS 64
 #define CONNECT_FLUSH	64
+#define CONNECT_BUILD	65
 #define CONNECT_PLACES	66
 
 /* Open, set up (copy_session), take the place's lock. SB_EBUSY: somebody holds it. */

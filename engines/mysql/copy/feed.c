@@ -22,6 +22,7 @@
 
 #define RECONNECT_MS	   60000 /* so long the server may be away */
 #define RECONNECT_EVERY_MS 500
+#define FEED_OWN	   64
 
 struct feed {
 	struct db_params target;
@@ -40,9 +41,11 @@ struct feed {
 	bool *have_columns;
 	char *file; /* end of the last transaction; of `keys` */
 	uint64_t offset;
-	int64_t read_ms; /* clock_ms() when something came */
-	int64_t lag;	 /* of the last transaction */
-	int socket;	 /* of the open stream, -1 = none */
+	int64_t read_ms;	/* clock_ms() when something came */
+	int64_t lag;		/* of the last transaction */
+	uint32_t own[FEED_OWN]; /* connections of ours, the latest of them */
+	size_t n_own;
+	int socket; /* of the open stream, -1 = none */
 	bool stop, ended, failed, full;
 	struct sb_err err;
 };
@@ -99,10 +102,23 @@ static int on_key(void *arg, size_t table, const struct rows_key *key, struct sb
 	return stop ? stopped(err) : 0;
 }
 
+static bool is_own(struct feed *f, uint32_t thread)
+{
+	bool own = false;
+
+	pthread_mutex_lock(&f->mutex);
+	for (size_t i = 0; i < f->n_own && i < FEED_OWN; i++)
+		own = own || f->own[i] == thread;
+	pthread_mutex_unlock(&f->mutex);
+	return own;
+}
+
 static int on_statement(void *arg, const struct event_query *q, struct sb_err *err)
 {
 	struct feed *f = arg;
 
+	if (is_own(f, q->thread))
+		return 0;
 	for (size_t i = 0; i < f->n; i++) {
 		const struct copy_table *t = f->tables[i];
 
@@ -361,6 +377,26 @@ void feed_take(TALLOC_CTX *ctx, struct feed *f, struct pending **out,
 	}
 	*at = (struct stream_position){ mem_strdup(ctx, f->file), f->offset };
 	pthread_cond_broadcast(&f->changed);
+	pthread_mutex_unlock(&f->mutex);
+}
+
+int feed_idle(TALLOC_CTX *ctx, struct feed *f, struct stream_position *at)
+{
+	bool idle = true;
+
+	pthread_mutex_lock(&f->mutex);
+	for (size_t i = 0; i < f->n; i++)
+		idle = idle && pending_count(f->waiting[i]) == 0;
+	*at = (struct stream_position){ idle ? mem_strdup(ctx, f->file) : NULL,
+					f->offset };
+	pthread_mutex_unlock(&f->mutex);
+	return idle;
+}
+
+void feed_own(struct feed *f, uint64_t connection_id)
+{
+	pthread_mutex_lock(&f->mutex);
+	f->own[f->n_own++ % FEED_OWN] = (uint32_t)connection_id;
 	pthread_mutex_unlock(&f->mutex);
 }
 

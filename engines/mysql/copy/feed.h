@@ -33,6 +33,10 @@ int feed_start(TALLOC_CTX *ctx, const struct db_params *target,
  */
 void feed_take(TALLOC_CTX *ctx, struct feed *f, struct pending **out,
 	       struct stream_position *at);
+/* 1 = nothing waits, and everything up to *at (of ctx) was seen; 0 = something does. */
+int feed_idle(TALLOC_CTX *ctx, struct feed *f, struct stream_position *at);
+/* Statements of this connection are ours, and no reason to end. */
+void feed_own(struct feed *f, uint64_t connection_id);
 /* Put one back that could not be flushed. */
 void feed_give_back(struct feed *f, size_t table, const uint8_t *key, size_t len);
 

@@ -1,0 +1,162 @@
+/*
+ * begin.c - how a change begins, or is taken up again where a former driver left it.
+ *
+ * A stored progress is used only when everything that it speaks of is still there: the
+ * shadow, the server, the binlog file. An error while finding that out is an error, and
+ * no reason to begin anew; only proof is (ENGINE.md B, Checkpoint).
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "core/base/buf.h"
+#include "core/base/log.h"
+#include "engines/mysql/checkpoint.h"
+#include "engines/mysql/copy/change_internal.h"
+#include "engines/mysql/copy/connect.h"
+#include "engines/mysql/copy/cutover.h"
+#include "engines/mysql/copy/table.h"
+
+/* Which server's binlog a position belongs to. */
+static int read_server(struct change *c, struct sb_err *err)
+{
+	struct db_rows *rows;
+	const char *sql =
+		db_flavor(c->work) == DB_MYSQL
+			? "SELECT @@server_uuid"
+			: "SELECT CONCAT(@@hostname, ':', @@port, ':', @@server_id)";
+
+	if (db_query(c->mem, c->work, sql, &rows, err) < 0)
+		return -1;
+	c->server = rows->cell[0][0];
+	return 0;
+}
+
+/* 1 = the server still has that file, 0, -1. */
+static int has_file(struct change *c, const char *file, struct sb_err *err)
+{
+	TALLOC_CTX *mem = mem_ctx(NULL, "binlog files");
+	struct db_rows *rows;
+	int rc = db_query(mem, c->work, "SHOW BINARY LOGS", &rows, err);
+
+	for (size_t i = 0; rc == 0 && i < rows->n; i++)
+		if (strcmp(rows->cell[i][0], file) == 0)
+			rc = 1;
+	talloc_free(mem);
+	return rc;
+}
+
+/* What may be continued of a table. 1 and *p, 0 = nothing, -1. */
+static int usable(struct change *c, struct change_table *x, struct copy_progress *p,
+		  struct sb_err *err)
+{
+	char *text;
+	int rc;
+
+	if (mysql_checkpoint_load(c->mem, c->work, x->task->schema, x->task->table, &text,
+				  err) < 0)
+		return -1;
+	if (!text || progress_read(c->mem, text, p) == 0)
+		return 0;
+	if (strcmp(p->server, c->server) != 0) {
+		log_warn("engine.mysql.copy.anew",
+			 "%s.%s: the server is another one than that whose binlog was "
+			 "followed",
+			 x->task->schema, x->task->table);
+		return 0;
+	}
+	rc = has_file(c, p->at.file, err);
+	if (rc == 0)
+		log_warn("engine.mysql.copy.anew",
+			 "%s.%s: the server has purged the binlog file %s",
+			 x->task->schema, x->task->table, p->at.file);
+	if (rc <= 0)
+		return rc;
+	return copy_table_find(c->mem, c->args->locks, c->args->apply_id, x->task, &x->t,
+			       err);
+}
+
+/* Nothing behind the watermark may be in the shadow: a chunk that a dead driver was at
+ * may be there or not. */
+static int cut_back(struct change *c, struct change_table *x, struct sb_err *err)
+{
+	struct buf b;
+	int rc;
+
+	if (x->all)
+		return 0;
+	buf_init(&b, c->mem);
+	buf_printf(&b, "DELETE FROM %s WHERE ", x->t->shadow);
+	chunk_condition(&b, &x->t->key, true, x->watermark, NULL);
+	rc = db_run(c->args->locks, b.data, err);
+	if (rc < 0 && err_class(err->code) == ERR_UNCERTAIN)
+		err->code = SB_ERETRY;
+	return rc;
+}
+
+static int take_up(struct change *c, struct change_table *x,
+		   const struct copy_progress *p, struct sb_err *err)
+{
+	x->phase = p->phase;
+	x->deferred = p->deferred;
+	x->watermark = p->watermark;
+	x->all = p->all;
+	x->before = p->rows;
+	log_info("engine.mysql.copy.resumed", "%s.%s: %s, %" PRIu64 " rows are copied",
+		 x->task->schema, x->task->table, copy_phase_words(p->phase), p->rows);
+	if (x->phase > COPY_CATCHING_UP)
+		x->phase = COPY_CATCHING_UP; /* compared rows were compared long ago */
+	return cut_back(c, x, err);
+}
+
+static int make(struct change *c, struct change_table *x, struct sb_err *err)
+{
+	if (copy_table_create(c->mem, c->args->locks, c->args->apply_id, x->task, &x->t,
+			      err) < 0)
+		return -1;
+	x->phase = COPY_COPYING;
+	x->deferred = x->t->deferred;
+	return 0;
+}
+
+static int begin_table(struct change *c, struct change_table *x,
+		       struct stream_position *from, struct sb_err *err)
+{
+	struct copy_progress p;
+	int rc;
+
+	if (copy_evict(c->work, x->task->schema, x->task->table, err) < 0)
+		return -1;
+	rc = usable(c, x, &p, err);
+	if (rc == 1)
+		rc = take_up(c, x, &p, err);
+	else if (rc == 0)
+		rc = make(c, x, err) < 0 ? -1 : 1;
+	if (rc < 0)
+		return -1;
+	if (rc == 0 && (!from->file || stream_position_compare(&p.at, from) < 0))
+		*from = p.at;
+	if (cutover_tidy(c->work, x->t, err) < 0)
+		return -1;
+	return copy_connect(c->mem, c->args->target, x->t, CONNECT_FLUSH, &x->flush, err);
+}
+
+int change_begin(struct change *c, struct sb_err *err)
+{
+	struct stream_position from = { NULL, 0 }, now;
+
+	if (stream_check(c->work, err) < 0 || read_server(c, err) < 0)
+		return -1;
+	for (size_t i = 0; i < c->n; i++) {
+		c->tables[i].task = &c->args->tasks[i];
+		if (begin_table(c, &c->tables[i], &from, err) < 0)
+			return -1;
+		c->list[i] = c->tables[i].t;
+	}
+	if (stream_end(c->mem, c->work, &now, err) < 0)
+		return -1;
+	c->applied = from.file ? from : now;
+	if (change_save(c, err) < 0)
+		return -1;
+	return feed_start(c->mem, c->args->target, c->list, c->n, &c->applied, &c->feed,
+			  err);
+}

@@ -1,0 +1,349 @@
+/*
+ * change.c - the course of a change: copy, build indexes, catch up, compare, wait, swap.
+ *
+ * See change.h. The tables of a group are copied one after the other and then wait for
+ * each other; the feed serves all of them from the beginning. Each phase is a loop around
+ * change_tick().
+ */
+#include "engines/mysql/copy/change.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/fault.h"
+#include "core/base/log.h"
+#include "engines/mysql/copy/build.h"
+#include "engines/mysql/copy/change_internal.h"
+#include "engines/mysql/copy/cutover.h"
+#include "engines/mysql/copy/volume.h"
+
+#define LOOK_MS		      50
+#define FIRST_ROWS	      1000 /* of a chunk */
+#define NEAR_KEYS	      1000 /* so few keys wait: the lock can be asked for */
+#define CUTOVER_TRIES	      50
+#define CUTOVER_FIRST_MS      200
+#define CUTOVER_MOST_MS	      10000
+#define ER_DUPLICATE_KEY_NAME 1061
+
+static void enter_phase(struct change *c, struct change_table *x, enum copy_phase phase)
+{
+	x->phase = phase;
+	log_info("engine.mysql.copy.phase", "%s.%s: %s", x->t->schema, x->t->table,
+		 copy_phase_words(phase));
+	change_report(c);
+}
+
+/* ---- copy -----------------------------------------------------------------------------
+ */
+
+static int follow_volume(struct change *c, struct copiers *copiers,
+			 struct change_table *x, int *volume, struct sb_err *err)
+{
+	int now = c->args->hooks->volume(c->args->hooks->arg);
+	struct volume v = volume_of(now);
+
+	if (now == *volume)
+		return 0;
+	*volume = now;
+	chunker_target(x->chunker, v.chunk_ms);
+	return copiers_set(copiers, v.threads, err);
+}
+
+static int copy_loop(struct change *c, struct copiers *copiers, struct change_table *x,
+		     struct sb_err *err)
+{
+	int volume = 0;
+
+	for (;;) {
+		int rc = copiers_state(copiers, err);
+
+		if (rc != 0)
+			return rc < 0 ? -1 : 0;
+		if (follow_volume(c, copiers, x, &volume, err) < 0 ||
+		    change_tick(c, err) < 0)
+			return -1;
+		clock_sleep_ms(LOOK_MS);
+	}
+}
+
+static int copy_table(struct change *c, struct change_table *x, struct sb_err *err)
+{
+	struct volume v = volume_of(c->args->hooks->volume(c->args->hooks->arg));
+	TALLOC_CTX *mem = mem_ctx(NULL, "copy");
+	struct copiers *copiers = NULL;
+	struct sb_err late;
+	int rc;
+
+	if (x->all) {
+		talloc_free(mem);
+		return 0;
+	}
+	enter_phase(c, x, COPY_COPYING);
+	x->chunker = chunker_new(mem, x->t, x->watermark, FIRST_ROWS);
+	chunker_target(x->chunker, v.chunk_ms);
+	rc = copiers_start(mem, c->args->target, x->t, x->chunker, v.threads, &copiers,
+			   err);
+	if (rc == 0) {
+		rc = copy_loop(c, copiers, x, err);
+		if (copiers_stop(copiers, c->work, &late) < 0 && rc == 0) {
+			*err = late;
+			rc = -1;
+		}
+	}
+	x->before += chunker_rows(x->chunker);
+	talloc_free(x->watermark);
+	x->watermark = chunker_watermark(c->mem, x->chunker, &x->all);
+	x->chunker = NULL;
+	talloc_free(mem);
+	return rc;
+}
+
+/* ---- indexes --------------------------------------------------------------------------
+ */
+
+static int build_indexes(struct change *c, struct change_table *x, struct sb_err *err)
+{
+	TALLOC_CTX *mem = mem_ctx(NULL, "indexes");
+	struct build *b;
+	int rc;
+
+	if (!*x->deferred) {
+		talloc_free(mem);
+		return 0;
+	}
+	enter_phase(c, x, COPY_BUILDING);
+	rc = build_start(mem, c->args->target, x->t,
+			 mem_printf(mem, "ALTER TABLE %s %s", x->t->shadow, x->deferred),
+			 &b, err);
+	while (rc == 0) {
+		rc = build_state(b, err);
+		/* A dead driver's statement had its effect after all. */
+		if (rc < 0 && err->db_errno == ER_DUPLICATE_KEY_NAME)
+			rc = 1;
+		if (rc != 0)
+			break;
+		rc = change_tick(c, err);
+		if (rc < 0)
+			build_stop(b, c->work);
+		else
+			clock_sleep_ms(LOOK_MS);
+	}
+	FAULT("engine.mysql.copy.built");
+	talloc_free(mem);
+	if (rc < 0)
+		return -1;
+	x->deferred = "";
+	return change_save(c, err);
+}
+
+/* ---- catch up -------------------------------------------------------------------------
+ */
+
+/* Until the feed has been at the end of the binlog with little left to flush. */
+static int catch_up(struct change *c, struct sb_err *err)
+{
+	TALLOC_CTX *mem = mem_ctx(NULL, "catch up");
+	int rc = 0;
+
+	while (rc == 0) {
+		struct stream_position end;
+
+		rc = change_tick(c, err);
+		if (rc == 0)
+			rc = change_flush(c, NULL, err) < 0 ? -1 : 0;
+		if (rc == 0)
+			rc = stream_end(mem, c->work, &end, err);
+		if (rc == 0)
+			rc = feed_reached(c->feed, &end, LOOK_MS, err);
+		if (rc == 1 && feed_waiting(c->feed) > NEAR_KEYS)
+			rc = 0;
+	}
+	talloc_free(mem);
+	return rc < 0 ? -1 : 0;
+}
+
+static int stay_ready(struct change *c, struct sb_err *err)
+{
+	while (!c->args->hooks->cutover_wanted(c->args->hooks->arg)) {
+		if (change_tick(c, err) < 0)
+			return -1;
+		clock_sleep_ms(LOOK_MS);
+	}
+	return 0;
+}
+
+/* ---- cutover --------------------------------------------------------------------------
+ */
+
+/* With write locks on all tables: everything up to the end of the binlog, by then. */
+static int drain(void *arg, struct db *locked, int64_t until_ms, struct sb_err *err)
+{
+	struct change *c = arg;
+	TALLOC_CTX *mem = mem_ctx(NULL, "drain");
+	struct stream_position end;
+	int rc = stream_end(mem, c->work, &end, err);
+
+	if (rc == 0)
+		rc = feed_reached(c->feed, &end, until_ms - clock_ms(), err);
+	while (rc == 1) {
+		int flushed = change_flush(c, locked, err);
+
+		if (flushed != 0) {
+			rc = flushed;
+			break;
+		}
+		rc = clock_ms() < until_ms;
+	}
+	talloc_free(mem);
+	return rc;
+}
+
+static void own(void *arg, uint64_t connection_id)
+{
+	struct change *c = arg;
+
+	feed_own(c->feed, connection_id);
+}
+
+/* The checkpoint is the target's word for whose this is: nobody has a newer token. */
+static int may(void *arg, struct sb_err *err)
+{
+	struct change *c = arg;
+
+	if (change_halted(c)) {
+		*err = (struct sb_err){ .code = SB_OK };
+		return -1;
+	}
+	return change_save(c, err);
+}
+
+/* After the swap: was anything written to the original behind the last delta? */
+static int check_nothing_lost(struct change *c, struct sb_err *err)
+{
+	TALLOC_CTX *mem = mem_ctx(NULL, "after the cutover");
+	struct stream_position end;
+	int rc = stream_end(mem, c->work, &end, err);
+	size_t left;
+
+	if (rc == 0)
+		rc = feed_reached(c->feed, &end, CUTOVER_BUDGET_MS, err);
+	talloc_free(mem);
+	left = feed_waiting(c->feed);
+	if (rc < 0)
+		log_err(LOG_WARN, "engine.mysql.copy.unseen", err,
+			"the binlog around the cutover could not be read");
+	return left > 0 && rc == 1 ? (int)left : 0;
+}
+
+static int swap_once(struct change *c, const struct cutover *cut, struct sb_err *err)
+{
+	int rc;
+
+	c->cutover_attempts++;
+	change_report(c);
+	rc = cutover_try(cut, c->work, err);
+	if (rc == 0)
+		log_info("engine.mysql.copy.cutover", "try %d: %s", c->cutover_attempts,
+			 err->msg);
+	return rc;
+}
+
+static int swap(struct change *c, struct sb_err *err)
+{
+	const struct cutover cut = { .target = c->args->target,
+				     .tables = c->list,
+				     .n = c->n,
+				     .drain = drain,
+				     .own = own,
+				     .may = may,
+				     .arg = c };
+	int64_t pause = CUTOVER_FIRST_MS;
+	int rc = 0;
+
+	for (size_t i = 0; i < c->n; i++)
+		enter_phase(c, &c->tables[i], COPY_CUTTING_OVER);
+	while (rc == 0 && c->cutover_attempts < CUTOVER_TRIES) {
+		int64_t until = clock_ms() + pause;
+
+		rc = swap_once(c, &cut, err);
+		while (rc == 0 && clock_ms() < until) {
+			rc = change_tick(c, err);
+			clock_sleep_ms(rc == 0 ? LOOK_MS : 0);
+		}
+		pause = pause * 2 < CUTOVER_MOST_MS ? pause * 2 : CUTOVER_MOST_MS;
+	}
+	return rc == 0 ? -1 : rc;
+}
+
+static int finish(struct change *c, struct sb_err *err)
+{
+	int lost = check_nothing_lost(c, err);
+
+	for (size_t i = 0; i < c->n; i++) {
+		c->tables[i].swapped = true;
+		enter_phase(c, &c->tables[i], COPY_DONE);
+	}
+	if (lost > 0)
+		log_error(
+			"engine.mysql.copy.lost",
+			"%d rows of the former table were changed behind the last delta: "
+			"compare it with the new one",
+			lost);
+	feed_stop(c->feed);
+	for (size_t i = 0; i < c->n; i++)
+		c->args->hooks->done(c->args->hooks->arg, i);
+	return 1;
+}
+
+/* ---- all of it ------------------------------------------------------------------------
+ */
+
+static int go(struct change *c, struct sb_err *err)
+{
+	if (change_begin(c, err) < 0)
+		return -1;
+	FAULT("engine.mysql.copy.begun");
+	for (size_t i = 0; i < c->n; i++)
+		if (copy_table(c, &c->tables[i], err) < 0)
+			return -1;
+	if (change_save(c, err) < 0)
+		return -1;
+	for (size_t i = 0; i < c->n; i++)
+		if (build_indexes(c, &c->tables[i], err) < 0)
+			return -1;
+	for (size_t i = 0; i < c->n; i++)
+		enter_phase(c, &c->tables[i], COPY_CATCHING_UP);
+	if (catch_up(c, err) < 0)
+		return -1;
+	for (size_t i = 0; i < c->n; i++)
+		enter_phase(c, &c->tables[i], COPY_READY);
+	if (stay_ready(c, err) < 0 || catch_up(c, err) < 0 || swap(c, err) < 0)
+		return -1;
+	return finish(c, err);
+}
+
+int change_run(const struct change_args *args, struct sb_err *err)
+{
+	struct change c = {
+		.args = args, .mem = mem_ctx(NULL, "change"), .n = args->n, .server = ""
+	};
+	struct sb_err late;
+	int rc;
+
+	*err = (struct sb_err){ .code = SB_OK };
+	c.tables = mem_array(c.mem, struct change_table, args->n);
+	c.list = mem_array(c.mem, const struct copy_table *, args->n);
+	rc = db_open(c.mem, args->target, &c.work, err);
+	if (rc == 0)
+		rc = go(&c, err);
+	if (rc < 0 && err->code == SB_OK) { /* halted */
+		rc = 0;
+		if (c.feed && change_save(&c, &late) < 0)
+			log_err(LOG_WARN, "engine.mysql.copy.save", &late,
+				"the last checkpoint stays");
+	}
+	talloc_free(c.feed);
+	talloc_free(c.mem);
+	return rc;
+}

@@ -1,0 +1,51 @@
+/*
+ * change.h - tables are changed online, from the first look to the last: one table, or a
+ * group that swaps together.
+ *
+ * Called by the worker (exec.c) on its own thread, and returns when the change is done,
+ * halted or failed. Everything it knows is on the target: a later call, by whoever,
+ * continues from the checkpoint.
+ *
+ * Must never: swap tables of which it has not been shown that they are equal.
+ */
+#ifndef SB_ENGINES_MYSQL_COPY_CHANGE_H
+#define SB_ENGINES_MYSQL_COPY_CHANGE_H
+
+#include "engines/mysql/copy/copy.h"
+#include "engines/mysql/copy/progress.h"
+
+struct change_report { /* of one table */
+	enum copy_phase phase;
+	int64_t rows, rows_total; /* total: the server's guess, or -1 */
+	int64_t rows_per_second;
+	int64_t checked; /* rows compared so far, -1 = not comparing */
+	size_t pending;	 /* keys that wait, of all tables */
+	int64_t lag_seconds;
+	int cutover_attempts;
+	const char *throttle; /* why it waits; NULL = it does not */
+};
+
+/* What the run tells a change, and is told. All are called from change_run()'s thread. */
+struct change_hooks {
+	void *arg;
+	bool (*halted)(void *arg);
+	int (*volume)(void *arg);	   /* 1 to 11 */
+	bool (*cutover_wanted)(void *arg); /* may it swap now? */
+	void (*report)(void *arg, size_t task, const struct change_report *r);
+	void (*done)(void *arg, size_t task); /* the table is the new one */
+};
+
+struct change_args {
+	const struct db_params *target;
+	struct db *locks; /* holds the tables' advisory locks; DDL is executed on it */
+	const char *apply_id, *operation;
+	uint64_t token;
+	const struct engine_task *tasks;
+	size_t n;
+	const struct change_hooks *hooks;
+};
+
+/* 1 = done, 0 = halted: nothing of it runs any more, and a checkpoint is stored; -1. */
+int change_run(const struct change_args *args, struct sb_err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * change_internal.h - a change while it runs, as change.c, begin.c and cycle.c see it.
+ */
+#ifndef SB_ENGINES_MYSQL_COPY_CHANGE_INTERNAL_H
+#define SB_ENGINES_MYSQL_COPY_CHANGE_INTERNAL_H
+
+#include "engines/mysql/copy/change.h"
+#include "engines/mysql/copy/chunk.h"
+#include "engines/mysql/copy/copier.h"
+#include "engines/mysql/copy/feed.h"
+
+struct change_table {
+	const struct engine_task *task;
+	struct copy_table *t;
+	enum copy_phase phase;
+	const char *deferred; /* still to be built */
+	char *watermark;      /* NULL and !all: no row is copied */
+	bool all;
+	uint64_t before;	 /* rows that earlier drivers copied */
+	struct chunker *chunker; /* while it is copied */
+	struct db *flush;	 /* its connection for flushes */
+	int duplicates;		 /* cycles in a row in which a row would not go in */
+	uint64_t checked;
+	bool swapped;
+};
+
+struct change {
+	const struct change_args *args;
+	TALLOC_CTX *mem;
+	struct db *work; /* looks, checkpoints */
+	struct change_table *tables;
+	const struct copy_table **list; /* the same tables */
+	size_t n;
+	struct feed *feed;
+	struct stream_position applied; /* of mem */
+	const char *server;
+	int64_t cycle_ms, save_ms, report_ms, rate_ms;
+	uint64_t rate_rows;
+	int64_t rows_per_second;
+	int cutover_attempts;
+};
+
+/* begin.c: find or make the shadows, and start the feed. */
+int change_begin(struct change *c, struct sb_err *err) MUST_CHECK;
+
+/*
+ * cycle.c: what has to be done all the time, whatever the phase: see that the feed lives,
+ * flush, store, report. 0, or -1; also when the change was halted (*err is SB_OK then).
+ */
+int change_tick(struct change *c, struct sb_err *err) MUST_CHECK;
+/* Flush now. 1 = everything up to c->applied is in the shadows, 0 = something was locked,
+ * -1. `locked`: the connection that holds LOCK TABLES on all of them, or NULL. */
+int change_flush(struct change *c, struct db *locked, struct sb_err *err) MUST_CHECK;
+int change_save(struct change *c, struct sb_err *err) MUST_CHECK;
+void change_report(struct change *c);
+bool change_halted(const struct change *c);
+
+#endif

@@ -1,0 +1,235 @@
+/*
+ * cycle.c - what goes on in every phase of a change; see change_internal.h.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/fault.h"
+#include "engines/mysql/checkpoint.h"
+#include "engines/mysql/copy/change_internal.h"
+#include "engines/mysql/copy/flush.h"
+
+#define CYCLE_MS   2000	 /* flush so often, */
+#define CYCLE_KEYS 20000 /* or when so many keys wait */
+#define SAVE_MS	   4000	 /* ENGINE.md B: at least every 5 s */
+#define REPORT_MS  500
+#define RATE_MS	   2000
+/* A row that does not go in may wait for another's event; after so many cycles it does
+ * not. */
+#define DUPLICATE_CYCLES 5
+
+bool change_halted(const struct change *c)
+{
+	return c->args->hooks->halted(c->args->hooks->arg);
+}
+
+static uint64_t rows_of(const struct change_table *x)
+{
+	return x->before + (x->chunker ? chunker_rows(x->chunker) : 0);
+}
+
+/* ---- flush ----------------------------------------------------------------------------
+ */
+
+static int pause(void *arg, struct sb_err *err)
+{
+	struct change *c = arg;
+
+	if (!change_halted(c))
+		return 0;
+	*err = (struct sb_err){ .code = SB_OK };
+	return -1;
+}
+
+/* One table's keys. 1 = all are in, 0 = some were locked, -1. */
+static int flush_table(struct change *c, size_t i, const struct pending *keys,
+		       struct db *locked, struct sb_err *err)
+{
+	struct change_table *x = &c->tables[i];
+	struct flush f = { .db = locked ? locked : x->flush,
+			   .t = x->t,
+			   .feed = c->feed,
+			   .table = i,
+			   .watermark = x->watermark,
+			   .all = x->all,
+			   .locked = locked != NULL,
+			   .pause = pause,
+			   .arg = c };
+
+	if (x->swapped)
+		return 1;
+	if (flush_keys(&f, keys, err) < 0)
+		return -1;
+	x->duplicates = f.duplicate ? x->duplicates + 1 : 0;
+	if (f.duplicate && x->duplicates >= DUPLICATE_CYCLES)
+		sb_err(err, SB_EENGINE,
+		       "Rows of %s.%s contradict a unique key of the new definition: %s "
+		       "Correct them first.",
+		       x->t->schema, x->t->table, f.duplicate);
+	talloc_free(f.duplicate);
+	if (x->duplicates >= DUPLICATE_CYCLES)
+		return -1;
+	return f.given_back == 0;
+}
+
+static int flush_all(struct change *c, struct db *locked, struct sb_err *err)
+{
+	TALLOC_CTX *mem = mem_ctx(NULL, "flush");
+	struct pending **keys = mem_array(mem, struct pending *, c->n);
+	struct stream_position at;
+	int all = 1;
+
+	feed_take(mem, c->feed, keys, &at);
+	for (size_t i = 0; i < c->n; i++) {
+		int rc = flush_table(c, i, keys[i], locked, err);
+
+		if (rc < 0) {
+			talloc_free(mem);
+			return -1;
+		}
+		all = all && rc;
+	}
+	if (all) {
+		talloc_free(c->applied.file);
+		c->applied = (struct stream_position){ mem_strdup(c->mem, at.file),
+						       at.offset };
+	}
+	talloc_free(mem);
+	return all;
+}
+
+/* The table that is copied now, or NULL. */
+static struct change_table *copied(struct change *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->tables[i].chunker)
+			return &c->tables[i];
+	return NULL;
+}
+
+static void note_watermark(struct change *c, struct change_table *x)
+{
+	talloc_free(x->watermark);
+	x->watermark = chunker_watermark(c->mem, x->chunker, &x->all);
+}
+
+int change_flush(struct change *c, struct db *locked, struct sb_err *err)
+{
+	struct change_table *x = copied(c);
+	struct stream_position at;
+	int rc;
+
+	if (feed_idle(c->mem, c->feed, &at)) {
+		talloc_free(c->applied.file);
+		c->applied = at;
+		return 1;
+	}
+	if (!x)
+		return flush_all(c, locked, err);
+	/* I3: no chunk is in flight while keys that it could cover are flushed. */
+	rc = chunker_barrier(x->chunker) ? 0 : -1;
+	if (rc == 0) {
+		note_watermark(c, x);
+		rc = flush_all(c, NULL, err);
+	} else {
+		/* A copier gave up, and stopped the chunker. */
+		*err = (struct sb_err){ .code = SB_OK };
+		rc = 0;
+	}
+	chunker_resume(x->chunker);
+	return rc;
+}
+
+/* ---- checkpoint -----------------------------------------------------------------------
+ */
+
+int change_save(struct change *c, struct sb_err *err)
+{
+	TALLOC_CTX *mem = mem_ctx(NULL, "save");
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < c->n; i++) {
+		struct change_table *x = &c->tables[i];
+		const struct copy_progress p = { .phase = x->phase,
+						 .at = c->applied,
+						 .watermark = x->watermark,
+						 .all = x->all,
+						 .deferred = x->deferred,
+						 .rows = rows_of(x),
+						 .server = c->server };
+
+		if (!x->swapped)
+			rc = mysql_checkpoint_save(c->work, c->args->operation,
+						   c->args->token, x->task->schema,
+						   x->task->table,
+						   progress_write(mem, &p), err);
+	}
+	FAULT("engine.mysql.copy.saved");
+	talloc_free(mem);
+	return rc;
+}
+
+/* ---- report
+ * ----------------------------------------------------------------------------- */
+
+static void measure_rate(struct change *c, int64_t now)
+{
+	uint64_t rows = 0;
+
+	for (size_t i = 0; i < c->n; i++)
+		rows += rows_of(&c->tables[i]);
+	if (c->rate_ms > 0 && now > c->rate_ms)
+		c->rows_per_second =
+			(int64_t)(rows - c->rate_rows) * 1000 / (now - c->rate_ms);
+	c->rate_ms = now;
+	c->rate_rows = rows;
+}
+
+void change_report(struct change *c)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		struct change_table *x = &c->tables[i];
+		const struct change_report r = {
+			.phase = x->phase,
+			.rows = (int64_t)rows_of(x),
+			.rows_total = x->all ? (int64_t)rows_of(x) : x->t->rows_estimate,
+			.rows_per_second = x->chunker ? c->rows_per_second : -1,
+			.checked = x->phase == COPY_CHECKING ? (int64_t)x->checked : -1,
+			.pending = feed_waiting(c->feed),
+			.lag_seconds = feed_lag_seconds(c->feed),
+			.cutover_attempts = c->cutover_attempts
+		};
+
+		c->args->hooks->report(c->args->hooks->arg, i, &r);
+	}
+}
+
+int change_tick(struct change *c, struct sb_err *err)
+{
+	int64_t now = clock_ms();
+	struct change_table *x = copied(c);
+
+	if (pause(c, err) < 0 || feed_state(c->feed, err) < 0)
+		return -1;
+	if (now - c->cycle_ms >= CYCLE_MS || feed_waiting(c->feed) > CYCLE_KEYS ||
+	    feed_is_full(c->feed)) {
+		if (change_flush(c, NULL, err) < 0)
+			return -1;
+		c->cycle_ms = clock_ms();
+	}
+	if (now - c->save_ms >= SAVE_MS) {
+		if (x)
+			note_watermark(c, x);
+		if (change_save(c, err) < 0)
+			return -1;
+		c->save_ms = clock_ms();
+	}
+	if (now - c->rate_ms >= RATE_MS)
+		measure_rate(c, now);
+	if (now - c->report_ms >= REPORT_MS) {
+		change_report(c);
+		c->report_ms = now;
+	}
+	return 0;
+}
