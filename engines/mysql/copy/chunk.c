@@ -27,6 +27,8 @@ struct record { /* a chunk that was handed out; in the order of the key */
 	uint64_t number;
 	char *after, *upto;
 	bool flying, done;
+	int suspected;	/* so many duplicates, */
+	uint64_t cycle; /* the last one before this many barriers had been lifted */
 };
 
 struct chunker {
@@ -49,6 +51,7 @@ struct chunker {
 	int64_t target_ms;
 	uint64_t rows, next_number;
 	bool barrier, stopped;
+	uint64_t cycles; /* barriers that were lifted */
 };
 
 static int destroy(struct chunker *c)
@@ -257,9 +260,19 @@ static void give(TALLOC_CTX *ctx, struct chunker *c, struct record *r, struct ch
 static struct record *failed_one(struct chunker *c)
 {
 	for (size_t i = 0; i < c->n_records; i++)
-		if (!c->records[i].flying && !c->records[i].done)
+		if (!c->records[i].flying && !c->records[i].done &&
+		    (c->records[i].suspected == 0 || c->records[i].cycle < c->cycles))
 			return &c->records[i];
 	return NULL;
+}
+
+static bool suspects(const struct chunker *c)
+{
+	for (size_t i = 0; i < c->n_records; i++)
+		if (!c->records[i].flying && !c->records[i].done &&
+		    c->records[i].suspected > 0 && c->records[i].cycle == c->cycles)
+			return true;
+	return false;
 }
 
 static struct record *add_record(struct chunker *c, char *upto)
@@ -290,6 +303,10 @@ static int next(TALLOC_CTX *ctx, struct chunker *c, struct db *db, struct chunk 
 		if (c->stopped)
 			return 0;
 		r = failed_one(c);
+		if (!r && suspects(c)) {
+			pthread_cond_wait(&c->changed, &c->mutex);
+			continue;
+		}
 		if (!r && c->at_end)
 			return 0;
 		if (!r) {
@@ -399,6 +416,32 @@ void chunker_failed(struct chunker *c, const struct chunk *chunk)
 	pthread_mutex_unlock(&c->mutex);
 }
 
+int chunker_suspect(struct chunker *c, const struct chunk *chunk)
+{
+	struct record *r;
+	int times;
+
+	pthread_mutex_lock(&c->mutex);
+	r = find_record(c, chunk);
+	r->flying = false;
+	r->cycle = c->cycles;
+	times = ++r->suspected;
+	c->n_flying--;
+	pthread_cond_broadcast(&c->changed);
+	pthread_mutex_unlock(&c->mutex);
+	return times;
+}
+
+bool chunker_has_suspects(struct chunker *c)
+{
+	bool any;
+
+	pthread_mutex_lock(&c->mutex);
+	any = suspects(c);
+	pthread_mutex_unlock(&c->mutex);
+	return any;
+}
+
 /* ---- control -------------------------------------------------------------------------
  */
 
@@ -426,6 +469,7 @@ void chunker_resume(struct chunker *c)
 {
 	pthread_mutex_lock(&c->mutex);
 	c->barrier = false;
+	c->cycles++;
 	pthread_cond_broadcast(&c->changed);
 	pthread_mutex_unlock(&c->mutex);
 }

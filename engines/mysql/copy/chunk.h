@@ -41,6 +41,14 @@ void chunker_done(struct chunker *c, const struct chunk *chunk, uint64_t rows,
 		  int64_t ms);
 /* It was not: the chunk is handed out again, to whoever asks next. */
 void chunker_failed(struct chunker *c, const struct chunk *chunk);
+/*
+ * It was not, because of a duplicate. A row that was copied earlier may have lost that
+ * value since, and its key waits to be flushed: the chunk is handed out again after the
+ * next barrier. How often that has happened to it.
+ */
+int chunker_suspect(struct chunker *c, const struct chunk *chunk);
+/* Does a chunk wait for that? */
+bool chunker_has_suspects(struct chunker *c);
 
 /* A chunk should take so long. */
 void chunker_target(struct chunker *c, int64_t ms);

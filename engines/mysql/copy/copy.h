@@ -54,6 +54,7 @@ struct copy_table {
 	/* Every unique key of the shadow is implied by one of the original: REPLACE can
 	 * displace no other row. */
 	bool replaceable;
+	bool more_uniques;     /* it has others than the driving key */
 	int64_t rows_estimate; /* the server's guess; -1 = unknown */
 };
 

@@ -123,6 +123,8 @@ int change_flush(struct change *c, struct db *locked, struct sb_err *err)
 	if (feed_idle(c->mem, c->feed, &at)) {
 		talloc_free(c->applied.file);
 		c->applied = at;
+		if (x) /* whoever waits for a flush has had it */
+			chunker_resume(x->chunker);
 		return 1;
 	}
 	if (!x)
@@ -205,12 +207,30 @@ void change_report(struct change *c)
 	}
 }
 
+/* A chunk met a duplicate. What displaced the value is in the binlog by now: flush all of
+ * that. */
+static int clear_suspicion(struct change *c, struct sb_err *err)
+{
+	TALLOC_CTX *mem = mem_ctx(NULL, "suspicion");
+	struct stream_position end;
+	int rc = stream_end(mem, c->work, &end, err);
+
+	if (rc == 0)
+		rc = feed_reached(c->feed, &end, CYCLE_MS, err);
+	if (rc >= 0)
+		rc = change_flush(c, NULL, err);
+	talloc_free(mem);
+	return rc < 0 ? -1 : 0;
+}
+
 int change_tick(struct change *c, struct sb_err *err)
 {
 	int64_t now = clock_ms();
 	struct change_table *x = copied(c);
 
 	if (pause(c, err) < 0 || feed_state(c->feed, err) < 0)
+		return -1;
+	if (x && chunker_has_suspects(x->chunker) && clear_suspicion(c, err) < 0)
 		return -1;
 	if (now - c->cycle_ms >= CYCLE_MS || feed_waiting(c->feed) > CYCLE_KEYS ||
 	    feed_is_full(c->feed)) {

@@ -158,21 +158,22 @@ static bool must_stay(const struct copy_table *t, const struct facts *shadow,
 	return false;
 }
 
-static char *definition_of(TALLOC_CTX *ctx, const char *create, const char *index)
+/* The index whose line this is; NULL = none that may come later. */
+static const struct fact_index *index_of(const struct copy_table *t, TALLOC_CTX *mem,
+					 const struct facts *shadow, const char *line)
 {
-	char *start = mem_printf(ctx, "\n  KEY %s (", db_ident(ctx, index));
-	const char *at = strstr(create, start), *end;
+	for (size_t i = 0; i < shadow->n_indexes; i++) {
+		const struct fact_index *x = &shadow->indexes[i];
+		char *head = mem_printf(mem, "  KEY %s (", db_ident(mem, x->name));
 
-	if (!at)
-		return NULL;
-	at += 3; /* the line end and the two spaces */
-	end = strchr(at, '\n');
-	if (!end)
-		return NULL;
-	return mem_strndup(ctx, at, (size_t)(end - at) - (end[-1] == ','));
+		if (strncmp(line, head, strlen(head)) == 0)
+			return must_stay(t, shadow, x) ? NULL : x;
+	}
+	return NULL;
 }
 
-/* Drop them from the empty shadow; the clauses that add them go to t->deferred. */
+/* Drop them from the empty shadow; the clauses that add them, in their order, go to
+ * t->deferred. */
 static int defer_indexes(struct copy_table *t, struct db *db, const struct facts *shadow,
 			 struct sb_err *err)
 {
@@ -185,18 +186,17 @@ static int defer_indexes(struct copy_table *t, struct db *db, const struct facts
 	buf_init(&drop, mem);
 	rc = db_query(mem, db, mem_printf(mem, "SHOW CREATE TABLE %s", t->shadow), &rows,
 		      err);
-	for (size_t i = 0; rc == 0 && i < shadow->n_indexes; i++) {
-		const struct fact_index *x = &shadow->indexes[i];
-		char *definition;
+	for (const char *p = rc == 0 ? rows->cell[0][1] : NULL; p && *p;) {
+		size_t n = strcspn(p, "\n"), end = n > 0 && p[n - 1] == ',' ? n - 1 : n;
+		const struct fact_index *x = index_of(t, mem, shadow, p);
 
-		if (must_stay(t, shadow, x))
-			continue;
-		definition = definition_of(mem, rows->cell[0][1], x->name);
-		if (!definition)
-			continue;
-		buf_printf(&add, "%sADD %s", add.len > 0 ? ", " : "", definition);
-		buf_printf(&drop, "%sDROP INDEX %s", drop.len > 0 ? ", " : "",
-			   db_ident(mem, x->name));
+		if (x) {
+			buf_printf(&add, "%sADD %.*s", add.len > 0 ? ", " : "",
+				   (int)end - 2, p + 2);
+			buf_printf(&drop, "%sDROP INDEX %s", drop.len > 0 ? ", " : "",
+				   db_ident(mem, x->name));
+		}
+		p += n + (p[n] == '\n');
 	}
 	t->deferred = add.data;
 	if (rc == 0 && drop.len > 0)
@@ -262,6 +262,8 @@ static int connect_tables(struct copy_table *t, struct db *db, struct facts **sh
 		return -1;
 	list_columns(t, map, original->n_columns);
 	t->replaceable = key_replaceable(original, *shadow, map);
+	for (size_t i = 0, n = 0; i < (*shadow)->n_indexes; i++)
+		t->more_uniques = (n += (*shadow)->indexes[i].unique) > 1;
 	return estimate(t, db, err);
 }
 
