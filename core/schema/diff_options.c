@@ -63,7 +63,9 @@ static void row_format(struct table_diff *d)
 
 	if (strcasecmp(from, to) == 0)
 		return;
-	if (strcasecmp(d->from->row_format, d->to->row_format) == 0)
+	/* Another engine has its own idea of what the name says. */
+	if (strcasecmp(d->from->row_format, d->to->row_format) == 0 &&
+	    strcasecmp(d->from->engine, d->to->engine) == 0)
 		return;
 	diff_add(d, CLAUSE_ROW_FORMAT)->value = *to ? to : "DEFAULT";
 }

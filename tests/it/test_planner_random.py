@@ -102,6 +102,7 @@ def shrunk(server, failures):
 FOUND = [
     ("both", "a int NOT NULL PRIMARY KEY, b int, KEY k (b)) PARTITION BY HASH (a) PARTITIONS 2", "a int NOT NULL PRIMARY KEY, b int, KEY k (b), CONSTRAINT f FOREIGN KEY (b) REFERENCES t (a)"),
     ("both", "a int NOT NULL PRIMARY KEY, b int, KEY k (b), CONSTRAINT f FOREIGN KEY (b) REFERENCES t (a)", "a int NOT NULL PRIMARY KEY, b int, KEY k (b)) PARTITION BY HASH (a) PARTITIONS 2"),
+    ("both", "a int) ENGINE=MyISAM ROW_FORMAT=COMPRESSED", "a int) ENGINE=InnoDB"),
     ("mariadb", "a int) ENGINE=Aria", "a int, b int) ENGINE=InnoDB"),
     ("mysql", "a bigint, CONSTRAINT k CHECK (a >= -900)", "a bigint, b varchar(5), CONSTRAINT k CHECK (a >= -900)) ROW_FORMAT=COMPACT COMMENT='x'"),
     ("mysql", "a int) PARTITION BY HASH (a) PARTITIONS 2", "a int) ROW_FORMAT=COMPACT PARTITION BY HASH (a) PARTITIONS 2"),

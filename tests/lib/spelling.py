@@ -272,6 +272,7 @@ class Speller:
             if simple and index.kind == "primary" and self.odds(0.5):
                 beside.setdefault(part.column, []).append([self.w(self.any("primary key", "primary key", "key"))])
             elif simple and index.kind == "unique" and part.column not in beside and \
+                    not any(i.kind == "primary" and i.parts[0].column == part.column for i in table.indexes) and \
                     self.names_itself(index, table) and \
                     not table.column(part.column).expr and self.odds(0.5):
                 beside.setdefault(part.column, []).append([self.w(self.any("unique", "unique key"))])
