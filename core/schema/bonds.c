@@ -95,7 +95,7 @@ bool bond_goes_first(const struct change *c, const struct change *parent,
 		return true;
 	if (c->diff && bond_partitions_come(c->base, c->desired))
 		return true;
-	return parent && parent != c && loses(parent, f);
+	return parent && loses(parent, f);
 }
 
 /* Does the index begin with the columns that f refers to? */

@@ -218,6 +218,8 @@ CONSTRAINTS = [
     Pair("two to one", child(""), child(F + ", CONSTRAINT `g``h` FOREIGN KEY (q) REFERENCES p (x) ON DELETE SET NULL")),
     columns("to itself", "p int, q int", "p int, q int, CONSTRAINT f FOREIGN KEY (p) REFERENCES t (id), CONSTRAINT g FOREIGN KEY (q) REFERENCES t (id) ON DELETE SET NULL"),
     columns("two columns to itself", "p int, q int, UNIQUE KEY u (p,q)", "p int, q int, r int, s int, UNIQUE KEY u (p,q), CONSTRAINT f FOREIGN KEY (r,s) REFERENCES t (p,q)"),
+    Pair("to itself, and nothing of it stays", "CREATE TABLE t (c date NOT NULL, f date, PRIMARY KEY (c), CONSTRAINT fk FOREIGN KEY (f) REFERENCES t (c))",
+         "CREATE TABLE t (f date NOT NULL, PRIMARY KEY (f))"),
     columns("to itself with fulltext", "a text, p int", "a text, p int, FULLTEXT KEY f (a), KEY kp (p), CONSTRAINT fk FOREIGN KEY (p) REFERENCES t (id)"),
     Pair("new tables, the child's name first", [], [PARENT, f"CREATE TABLE a (id int PRIMARY KEY, p int, {F})"]),
     Pair("a foreign key to a new table", ["CREATE TABLE a (id int PRIMARY KEY, p int)"], [PARENT, f"CREATE TABLE a (id int PRIMARY KEY, p int, {F})"]),
