@@ -10,7 +10,7 @@
 
 #include "core/schema/table.h"
 
-#define MOST_STAGES 3
+#define MOST_STAGES 4
 
 /*
  * Fill v with the tables between `from` and `to`, in order; returns how many. From each

@@ -72,7 +72,8 @@ COLUMNS = [
             "a longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT NULL CHECK (json_valid(`a`)), b longtext COLLATE utf8mb4_bin NOT NULL CHECK (json_valid(b))", MARIADB, **SAME),
     columns("geometry", "a geometry", "a geometry NOT NULL, b linestring, c polygon, d multipoint, e multilinestring, f multipolygon, g geometrycollection"),
     columns("reference systems", "a geometry NOT NULL SRID 4326, b point NOT NULL", "a geometry NOT NULL SRID 0, b point NOT NULL SRID 4326", MYSQL, there=("SRID 0", "SRID 4326")),
-    columns("a reference system under an index", "g point NOT NULL", "g point NOT NULL SRID 4326, SPATIAL KEY (g)", MYSQL, refused_back="spatial index"),
+    columns("a reference system under an index", "g point NOT NULL", "g point NOT NULL SRID 4326, SPATIAL KEY (g)", MYSQL, back=("DROP INDEX `g`\n", "MODIFY COLUMN `g`")),
+    columns("another reference system under an index", "g point NOT NULL SRID 0, SPATIAL KEY (g)", "g point NOT NULL SRID 4326, SPATIAL KEY (g)", MYSQL, there=("DROP INDEX `g`\n", "MODIFY COLUMN `g`", "ADD SPATIAL KEY `g`")),
     columns("floats", "a float(24), b float(25), c float(7,3), d year, e double(9,3)", "a float, b double, c float(8,3), d year(4), e double", there=("`c` float(8,3)", "`e` double")),
     columns("zerofill", "a int zerofill, b int(5) zerofill, c tinyint(1), d decimal(5,2)",
             "a int(10) unsigned zerofill, b int(6) zerofill, c tinyint(1) unsigned, d decimal(5,2) unsigned zerofill, e bigint(3) unsigned zerofill, f float unsigned",
@@ -160,6 +161,7 @@ COLUMNS = [
 
 INDEXES = [
     columns("a parser of words", "a text, b text, FULLTEXT KEY f (a)", "a text, b text, FULLTEXT KEY f (a), FULLTEXT KEY g (b) WITH PARSER ngram", MYSQL, there=("WITH PARSER",)),
+    columns("another parser of words", "a text, b int, FULLTEXT KEY f (a)", "a text, FULLTEXT KEY f (a) WITH PARSER ngram", MYSQL, there=("DROP INDEX `f`\n", "DROP COLUMN", "WITH PARSER")),
     columns("fulltext", "a text, b text, FULLTEXT KEY f (a)", "a text, b text, FULLTEXT KEY f (b)"),
     columns("two of fulltext", "a text, b text", "a text, b text, FULLTEXT KEY f (a), FULLTEXT KEY g (a,b)"),
     columns("fulltext of new columns", "a text", "a text, b text, c varchar(10), FULLTEXT KEY f (a), FULLTEXT KEY g (b), KEY h (c)"),
