@@ -83,3 +83,18 @@ def held_locks(stack):
     names = ["sb_" + hashlib.sha256(f"shop_staging\0{name}".encode()).hexdigest()[:56]
              for name in ("t", "u")]
     return [n for n in names if stack.sql("SELECT IS_USED_LOCK(%s) AS holder", (n,))[0]["holder"]]
+
+
+def test_deployments_of_which_one_has_its_new_names(stack):
+    """A rename that was done in one deployment already is carried out in the others only."""
+    schemas = ["rollout_eu", "rollout_us", "rollout_ap"]
+    for schema in schemas:
+        stack.sql(t("a int", name="u" if schema == "rollout_us" else "t"), None, schema)
+    wanted = [t("a int", "n int", name="u", hints=["table t to u"])]
+    plan = stack.post_plan(wanted, database="rollout", environment="rolling_halt").expect(200)
+    assert not plan["errors"], plan["errors"]
+    check_words(statements(plan), ["RENAME TABLE `t` TO `u`", "ALTER TABLE `u` ADD COLUMN `n`"])
+    apply_id = stack.apply(plan, environment="rolling_halt", allow_unsafe=True)
+    stack.wait_state(apply_id, "completed")
+    for schema in schemas:
+        assert "`n` int" in stack.sql("SHOW CREATE TABLE u", None, schema)[0]["Create Table"]
