@@ -154,20 +154,23 @@ static void kill_statement(const struct job *j)
 	talloc_free(db);
 }
 
-static int out_of_budget(struct job *j, struct sb_err *err)
+/* Was it the end of the budget that failed? Then say so, whatever was going on. */
+static void blame_budget(struct job *j, struct sb_err *err)
 {
+	bool busy = db_error_kind(err->db_errno) == DB_ERR_BUSY;
+
+	if (ms_left(j) > 0 || (!busy && !db_is_lost(j->db)))
+		return;
 	if (db_is_lost(j->db))
 		kill_statement(j);
-	return sb_err_prefix(err, "The budget of %u s is spent", j->budget);
+	err_set_prefix(err, "The budget of %u s is spent", j->budget);
 }
 
 /* Somebody's transaction may be using the table: let others pass, and try again. */
 static int run(struct job *j, const char *sql, struct sb_err *err)
 {
 	while (db_run(j->db, sql, err) < 0) {
-		if (ms_left(j) == 0)
-			return out_of_budget(j, err);
-		if (db_error_kind(err->db_errno) != DB_ERR_BUSY)
+		if (ms_left(j) == 0 || db_error_kind(err->db_errno) != DB_ERR_BUSY)
 			return sb_err_prefix(err, "%.80s...", sql);
 		log_info("storage.busy", "waiting for a table: %s", err->msg);
 		clock_sleep_ms(ms_left(j) < PAUSE_MS ? ms_left(j) : PAUSE_MS);
@@ -180,7 +183,7 @@ static int lock(struct job *j, struct sb_err *err)
 	int locked = storage_lock(j->db, (unsigned)(ms_left(j) / 1000), err);
 
 	if (locked < 0)
-		return ms_left(j) == 0 ? out_of_budget(j, err) : -1;
+		return -1;
 	if (locked == 0)
 		return sb_err(err, SB_ESTORAGE,
 			      "Somebody else has been converging the storage for all of "
@@ -248,8 +251,10 @@ int converge(TALLOC_CTX *ctx, const struct config *config, unsigned budget,
 		return explain(&j, err);
 	arm(&j);
 	if (lock(&j, err) < 0 || find(&j, err) < 0 || run_all(&j, err) < 0 ||
-	    storage_check(j.db, err) < 0)
+	    storage_check(j.db, err) < 0) {
+		blame_budget(&j, err);
 		rc = explain(&j, err);
+	}
 	disarm();
 	talloc_free(j.db); /* and with it the lock */
 	return rc;

@@ -316,6 +316,25 @@ def test_the_end_of_the_budget_in_a_statement(make):
     old.converge()
 
 
+def test_the_end_of_the_budget_while_planning(make):
+    old = make("old").old()
+    gate = old.stack.dir / "converge.gate"
+    env = {**Stack(old.stack.dir).environment(False),
+           "SB_FAULT": f"schema.verify.executed:wait={gate}"}
+    planning = subprocess.Popen(
+        [old.stack.bin / "schemabot-reaper", "--config", old.config, "--converge-storage",
+         "--budget", "2"], env=env, stderr=subprocess.PIPE, text=True)
+    old.stack.until(gate.with_name("converge.gate.at").exists, "it plans")
+    old.stack.until(lambda: old.sql(
+        "SELECT IS_FREE_LOCK(CONCAT('schemabot_', LEFT(SHA2(DATABASE(), 256), 40))) AS free")
+        == [{"free": 1}], "the budget ends")
+    gate.touch()
+    said = planning.communicate(timeout=60)[1]
+    assert planning.returncode == 1 and "The budget of 2 s is spent" in said, said
+    assert '"storage.outstanding"' in said
+    old.converge()
+
+
 def test_somebody_else_converges(make):
     storage = make("locked")
     connection = storage.stack.connect(storage.name)
