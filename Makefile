@@ -196,7 +196,7 @@ MINUTES ?= 10
 fuzz:
 	@etc/dev/deps test
 	@$(MAKE) --no-print-directory -s VARIANT=fuzz fuzzers
-	@SB_FUZZ_SECONDS=$$(($(MINUTES) * 60)) $(if $(SEED),SB_SEED=$(SEED)) tests/run fuzz
+	@SB_FUZZ_SECONDS=$$(($(MINUTES) * 60)) SB_SEED=$(or $(SEED),$$(date +%s)) tests/run fuzz
 
 soak:
 	@etc/dev/deps test

@@ -36,9 +36,14 @@ static bool is_plausible(const struct table *t)
 		for (size_t k = 0; k < i; k++)
 			if (strcmp(t->settings[i].name, t->settings[k].name) == 0)
 				return false;
-	for (size_t i = 0; i < t->tokens.n; i++)
-		if (token_punct(&t->tokens.v[i], ';'))
+	for (size_t i = 0; i < t->tokens.n; i++) {
+		const struct token *k = &t->tokens.v[i];
+
+		/* A counter is cut out; a server prints one. */
+		if (token_punct(k, ';') ||
+		    (k->depth == 0 && token_is(k, "AUTO_INCREMENT")))
 			return false;
+	}
 	return t->n_columns > 0;
 }
 
