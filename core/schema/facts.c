@@ -20,9 +20,10 @@ enum subject { ANY_TABLE, WITH_CONSTRAINTS, WITH_PARTITIONS };
 
 /*
  * Without what differs although nothing does: display widths, default row formats, the
- * schemas' names, the columns that MySQL hides in functional indexes but counts, and its
- * expressions, whose character set introducers depend on how they came to be; diff.c
- * compares them without. Of constraints the third column is the name.
+ * schemas' names, COLUMN_KEY, which without a primary key tells the first unique index in
+ * an order that means nothing, the columns that MySQL hides in functional indexes but
+ * counts, and its expressions, whose character set introducers depend on how they came to
+ * be; diff.c compares them without. Of constraints the third column is the name.
  */
 static const struct {
 	unsigned flavors;
@@ -38,7 +39,7 @@ static const struct {
 	  " COLUMN_TYPE LIKE '%zerofill%',"
 	  " IF(DATA_TYPE IN ('enum', 'set'), COLUMN_TYPE, ''), COLLATION_NAME,"
 	  " IF(EXTRA LIKE '%DEFAULT_GENERATED%', '', COLUMN_DEFAULT),"
-	  " COLUMN_KEY, EXTRA, COLUMN_COMMENT FROM information_schema.COLUMNS"
+	  " EXTRA, COLUMN_COMMENT FROM information_schema.COLUMNS"
 	  " WHERE TABLE_SCHEMA = %s" },
 	{ ON_MYSQL, ANY_TABLE,
 	  "SELECT TABLE_NAME, 'index', INDEX_NAME, SEQ_IN_INDEX, NON_UNIQUE, COLUMN_NAME,"
