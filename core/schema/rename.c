@@ -127,6 +127,7 @@ struct decider {
 	struct lint_list *lint;
 	const struct table *to;	    /* whose hints are looked at */
 	const struct table *from;   /* its live table; NULL = none */
+	const struct renames *out;  /* decided so far */
 	struct table_rename rename; /* what becomes of it */
 	struct column_rename *columns;
 };
@@ -165,6 +166,15 @@ static bool same_table(const struct decider *d, const char *a, const char *b)
 	return d->live->fold_case ? same_name(a, b) : strcmp(a, b) == 0;
 }
 
+static bool is_taken(const struct decider *d, const char *table)
+{
+	for (size_t i = 0; i < d->out->n; i++)
+		if (same_table(d, d->out->v[i].old, table) &&
+		    !same_table(d, d->out->v[i].new, table))
+			return true;
+	return false;
+}
+
 static void decide_table(struct decider *d, const struct rename_hint *h)
 {
 	const struct table *old = view_table(d->live, h->old);
@@ -178,6 +188,9 @@ static void decide_table(struct decider *d, const struct rename_hint *h)
 		doubt(d, h,
 		      "the live schema has tables of both names; drop or rename one of them "
 		      "there, or remove the hint to have the old one dropped");
+	} else if (is_taken(d, h->old)) {
+		doubt(d, h,
+		      "another file has a hint to rename the same table; keep one of them");
 	} else {
 		d->from = old;
 		d->rename.old = old->name;
@@ -341,7 +354,8 @@ void rename_decide(TALLOC_CTX *ctx, const char *namespace, const struct schema_v
 			     .live = live,
 			     .desired = desired,
 			     .errors = errors,
-			     .lint = lint };
+			     .lint = lint,
+			     .out = out };
 
 	*out = (struct renames){ .v = mem_array(ctx, struct table_rename, desired->n + 1),
 				 .fold_case = live->fold_case,

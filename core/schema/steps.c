@@ -304,17 +304,24 @@ static bool any(const bool *v, size_t n)
 	return false;
 }
 
+/* A foreign key to a table that is renamed later still has that one's old name. */
 static void rename_tables(struct maker *m)
 {
+	struct renames done = m->tables;
+
+	done.v = mem_array(m->ctx, struct table_rename, m->n + 1);
+	done.n = 0;
 	for (size_t i = 0; i < m->n; i++) {
 		const struct change *c = &m->v[i];
 		struct step *s;
 
 		if (!is_renamed(c))
 			continue;
+		done.v[done.n++] = (struct table_rename){ .old = c->live->name,
+							  .new = c->moved->name };
 		s = add_step(m, c, "alter");
 		s->from = c->live;
-		s->to = c->moved;
+		s->to = rewrite_renamed(m->ctx, c->live, &done);
 		s->ddl = ddl_rename(m->ctx, c->live->name, c->moved->name);
 		s->renames = true;
 	}
