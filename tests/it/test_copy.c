@@ -8,8 +8,12 @@
  */
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/base/clock.h"
 #include "engines/mysql/checkpoint.h"
@@ -238,9 +242,10 @@ static void done(void *arg, size_t task)
 static const struct change_hooks hooks = { NULL,	   halted, volume,
 					   cutover_wanted, report, done };
 
+static uint64_t last_token;
+
 static int run_change(const char *ddl, struct sb_err *err)
 {
-	static uint64_t last_token;
 	const uint64_t token = ++last_token;
 	struct db_params target = *db_params(store.db);
 	const struct engine_task task = { .id = "task",
@@ -269,13 +274,17 @@ static int run_change(const char *ddl, struct sb_err *err)
 	target.role = DB_TARGET;
 	watch.halt = watch.done = false;
 	watch.began_ms = 0;
-	if (token == 1)
+	if (token == 1 && store.admin)
 		store_try("DROP DATABASE `_schemabot_state`");
 	if (db_open(store.ctx, &target, &locks, err) < 0 ||
 	    mysql_checkpoint_write(locks, &request, err) < 0)
 		return -1;
 	args.locks = locks;
 	rc = change_run(&args, err);
+	/* As the worker does when a task is completed. */
+	if (rc == 1 && mysql_checkpoint_remove(locks, APPLY "/main", token, target.schema,
+					       "t", err) < 0)
+		rc = -1;
 	talloc_free(locks);
 	return rc;
 }
@@ -382,13 +391,14 @@ static bool here(int flavor)
 	       (flavor == MARIADB) == (db_flavor(store.admin) == DB_MARIADB);
 }
 
-static void change_under_load(const struct shape *s, unsigned seed, int halt_at)
-{
-	char *ddl = mem_printf(store.ctx, "ALTER TABLE `t` %s", s->alter);
-	pthread_t thread;
-	struct sb_err err;
-	int rc;
+static pthread_t application_id;
 
+static void start_application(const struct shape *s, unsigned seed)
+{
+	struct sb_err err;
+
+	store_try("DELETE FROM `_schemabot_state`.checkpoints"); /* of one that was killed
+								  */
 	make_tables(s);
 	application.shape = s;
 	application.seed = seed;
@@ -397,24 +407,164 @@ static void change_under_load(const struct shape *s, unsigned seed, int halt_at)
 	application.db = store_connect();
 	if (db_run(application.db, "SET SESSION sql_mode = " ZERO_IS_ZERO, &err) < 0)
 		fail_msg("%s", err.msg);
-	pthread_create(&thread, NULL, application_thread, NULL);
-	watch.hold_ms = 200;
-	watch.halt_at = halt_at;
-	rc = run_change(ddl, &err);
-	if (rc == 0 && halt_at >= 0) {
-		watch.halt_at = -1;
-		rc = run_change(ddl, &err);
-	}
+	pthread_create(&application_id, NULL, application_thread, NULL);
+}
+
+static void stop_application(void)
+{
 	__atomic_store_n(&application.stop, true, __ATOMIC_RELAXED);
-	pthread_join(thread, NULL);
+	pthread_join(application_id, NULL);
 	talloc_free(application.db);
-	if (rc != 1)
-		fail_msg("%s, seed %u: %d: %s", s->name, seed, rc, err.msg);
+}
+
+/* The change is done and the application has stopped: is the table what it should be? */
+static void compare_with_twin(const struct shape *s)
+{
 	store_sql("ALTER TABLE twin %s", s->alter);
-	print_message("%s: %" PRIu64 " writes, %" PRIu64 " conflicts\n", s->name,
-		      application.writes, application.conflicts);
 	assert_same(s->name, everything("t"), everything("twin"));
 	assert_string_equal(definition("t"), definition("twin"));
+}
+
+static char *statement_of(const struct shape *s)
+{
+	return mem_printf(store.ctx, "ALTER TABLE `t` %s", s->alter);
+}
+
+static void change_under_load(const struct shape *s, unsigned seed, int halt_at)
+{
+	struct sb_err err;
+	int rc;
+
+	start_application(s, seed);
+	watch.hold_ms = 200;
+	watch.halt_at = halt_at;
+	rc = run_change(statement_of(s), &err);
+	if (rc == 0 && halt_at >= 0) {
+		watch.halt_at = -1;
+		rc = run_change(statement_of(s), &err);
+	}
+	stop_application();
+	if (rc != 1)
+		fail_msg("%s, seed %u: %d: %s", s->name, seed, rc, err.msg);
+	print_message("%s: %" PRIu64 " writes, %" PRIu64 " conflicts\n", s->name,
+		      application.writes, application.conflicts);
+	compare_with_twin(s);
+}
+
+/* ---- killed ---------------------------------------------------------------------------
+ */
+
+/* How often each is passed is up to the load: so many passages are tried of each. */
+static const struct {
+	const char *point;
+	int passages;
+} points[] = {
+	{ "engine.mysql.copy.shadow", 1 },
+	{ "engine.mysql.copy.prepared", 1 },
+	{ "engine.mysql.copy.begun", 1 },
+	{ "engine.mysql.copy.chunk", 2 },
+	{ "engine.mysql.copy.copied", 2 },
+	{ "engine.mysql.copy.flush", 2 },
+	{ "engine.mysql.copy.saved", 2 },
+	{ "engine.mysql.copy.built", 1 },
+	{ "engine.mysql.copy.cutover.locked", 1 },
+	{ "engine.mysql.copy.cutover.rename", 1 },
+	{ "engine.mysql.copy.cutover.renamed", 1 },
+};
+
+/* In another process, which is killed at the n-th passage of a point. True = it was. */
+static bool killed(const char *ddl, const char *point, int n)
+{
+	char *fault = mem_printf(store.ctx, "%s:crash@%d", point, n);
+	char *token = mem_printf(store.ctx, "%" PRIu64, ++last_token);
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		setenv("SB_FAULT", fault, 1);
+		execl("/proc/self/exe", "test_copy", "--child", ddl, token, (char *)NULL);
+		_exit(127);
+	}
+	if (waitpid(pid, &status, 0) != pid ||
+	    (WIFEXITED(status) && WEXITSTATUS(status) != 0))
+		fail_msg("%s: the child ended with status %d", fault, status);
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+static int child(const char *ddl, const char *token)
+{
+	struct sb_err err = { 0 };
+
+	db_library_init();
+	store.ctx = mem_ctx(NULL, "child");
+	store.config.storage = (struct db_params){ .name = "storage",
+						   .role = DB_STORAGE,
+						   .socket = getenv("SB_DB_SOCKET"),
+						   .user = getenv("SB_DB_USER"),
+						   .password = getenv("SB_DB_PASSWORD"),
+						   .schema = "schemabot_c_tests" };
+	store.db = store_connect();
+	watch.halt_at = -1;
+	watch.hold_ms = 200;
+	last_token = strtoull(token, NULL, 10) - 1;
+	if (run_change(ddl, &err) == 1)
+		return 0;
+	fprintf(stderr, "%s\n", err.msg);
+	return 3;
+}
+
+/* What a driver does first: the live table may be the desired one already. */
+static bool is_swapped(void)
+{
+	return store_number(
+		       "SELECT COUNT(*) FROM information_schema.tables WHERE"
+		       " table_schema = DATABASE() AND table_name LIKE 't~sb%%new%%'") ==
+		       0 &&
+	       store_number("SELECT COUNT(*) FROM information_schema.tables WHERE"
+			    " table_schema = DATABASE() AND table_name LIKE 't~sb%%old%%'"
+			    " AND table_comment = ''") == 1;
+}
+
+static bool survives(const struct shape *s, const char *point, int n, unsigned seed)
+{
+	struct sb_err err = { 0 };
+	bool fired;
+	int rc = 1;
+
+	start_application(s, seed);
+	fired = killed(statement_of(s), point, n);
+	watch.halt_at = -1;
+	for (int tries = 0; fired && !is_swapped() && tries < 10; tries++) {
+		rc = run_change(statement_of(s), &err);
+		/* The dead one's RENAME may have been let go, and come through late. */
+		if (rc == 1 || err_class(err.code) != ERR_RETRYABLE)
+			break;
+	}
+	stop_application();
+	if (rc != 1 && !is_swapped())
+		fail_msg("%s at %s@%d, seed %u: %s", s->name, point, n, seed, err.msg);
+	compare_with_twin(s);
+	return fired;
+}
+
+static void killed_at_every_point_and_taken_up(void **unused)
+{
+	static const size_t which[] = { 0, 4 }; /* of shapes */
+	unsigned seed = (unsigned)clock_ms();
+
+	(void)unused;
+	print_message("seed %u\n", seed);
+	for (size_t i = 0; i < ARRAY_SIZE(points); i++)
+		for (int n = 1; n <= points[i].passages; n++) {
+			const struct shape *s = &shapes[which[(i + (size_t)n) % 2]];
+			bool fired = survives(s, points[i].point, n, seed++);
+
+			print_message("%s@%d: %s, %" PRIu64 " writes\n", points[i].point,
+				      n, fired ? "killed" : "not passed",
+				      application.writes);
+			if (!fired && n == 1)
+				fail_msg("%s is not passed", points[i].point);
+		}
 }
 
 static void every_shape_under_load(void **unused)
@@ -441,12 +591,15 @@ static void halted_in_every_phase_and_taken_up(void **unused)
 		change_under_load(&shapes[0], seed + (unsigned)i, (int)phases[i]);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(every_shape_under_load, store_empty),
 		cmocka_unit_test_setup(halted_in_every_phase_and_taken_up, store_empty),
+		cmocka_unit_test_setup(killed_at_every_point_and_taken_up, store_empty),
 	};
 
+	if (argc == 4 && strcmp(argv[1], "--child") == 0)
+		return child(argv[2], argv[3]);
 	return cmocka_run_group_tests(tests, store_start, store_stop);
 }

@@ -22,7 +22,7 @@ def test_program(stack, program):
     path = places.build_dir(places.variant()) / "tests-it" / program
     assert path.exists(), f"{path} is not built: make VARIANT={places.variant()} units"
     done = subprocess.run([path], text=True, errors="replace", capture_output=True, check=False,
-                          timeout=240, cwd=places.ROOT,
+                          timeout=600, cwd=places.ROOT,
                           env={**os.environ, **stack.env, "CMOCKA_MESSAGE_OUTPUT": "TAP"})
     planned = int(re.search(r"^1\.\.(\d+)", done.stdout, re.MULTILINE)[1])
     results = RESULT.findall(done.stdout)

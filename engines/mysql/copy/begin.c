@@ -45,6 +45,22 @@ static int has_file(struct change *c, const char *file, struct sb_err *err)
 	return rc;
 }
 
+/*
+ * A driver died in the cutover, and its RENAME may have been let go: with its connections
+ * ended, the tables tell. 1 = the table is the new one, 0, -1.
+ */
+static int is_swapped(struct change *c, struct change_table *x, struct sb_err *err)
+{
+	struct copy_table *t;
+	int rc;
+
+	if (copy_table_names(c->mem, c->args->apply_id, x->task, &t, err) < 0)
+		return -1;
+	rc = cutover_truth(c->work, t, err);
+	x->swapped = rc == 1;
+	return rc;
+}
+
 /* What may be continued of a table. 1 and *p, 0 = nothing, -1. */
 static int usable(struct change *c, struct change_table *x, struct copy_progress *p,
 		  struct sb_err *err)
@@ -57,6 +73,8 @@ static int usable(struct change *c, struct change_table *x, struct copy_progress
 		return -1;
 	if (!text || progress_read(c->mem, text, p) == 0)
 		return 0;
+	if (p->phase == COPY_CUTTING_OVER && is_swapped(c, x, err) != 0)
+		return x->swapped ? 0 : -1;
 	if (strcmp(p->server, c->server) != 0) {
 		log_warn("engine.mysql.copy.anew",
 			 "%s.%s: the server is another one than that whose binlog was "
@@ -127,6 +145,12 @@ static int begin_table(struct change *c, struct change_table *x,
 	if (copy_evict(c->work, x->task->schema, x->task->table, err) < 0)
 		return -1;
 	rc = usable(c, x, &p, err);
+	if (x->swapped) {
+		log_info("engine.mysql.copy.swapped",
+			 "%s.%s: a former driver has swapped it", x->task->schema,
+			 x->task->table);
+		return 0;
+	}
 	if (rc == 1)
 		rc = take_up(c, x, &p, err);
 	else if (rc == 0)
@@ -146,12 +170,20 @@ int change_begin(struct change *c, struct sb_err *err)
 
 	if (stream_check(c->work, err) < 0 || read_server(c, err) < 0)
 		return -1;
-	for (size_t i = 0; i < c->n; i++) {
-		c->tables[i].task = &c->args->tasks[i];
-		if (begin_table(c, &c->tables[i], &from, err) < 0)
+	c->n = 0;
+	for (size_t i = 0; i < c->args->n; i++) {
+		struct change_table *x = &c->tables[c->n];
+
+		*x = (struct change_table){ .task = &c->args->tasks[i] };
+		if (begin_table(c, x, &from, err) < 0)
 			return -1;
-		c->list[i] = c->tables[i].t;
+		if (x->swapped)
+			c->args->hooks->done(c->args->hooks->arg, i);
+		else
+			c->list[c->n++] = x->t;
 	}
+	if (c->n == 0)
+		return 1;
 	if (stream_end(c->mem, c->work, &now, err) < 0)
 		return -1;
 	c->applied = from.file ? from : now;

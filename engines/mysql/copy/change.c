@@ -143,10 +143,10 @@ static int build_indexes(struct change *c, struct change_table *x, struct sb_err
 /* Until the feed has been at the end of the binlog with little left to flush. */
 static int catch_up(struct change *c, struct sb_err *err)
 {
-	TALLOC_CTX *mem = mem_ctx(NULL, "catch up");
 	int rc = 0;
 
 	while (rc == 0) {
+		TALLOC_CTX *mem = mem_ctx(NULL, "catch up");
 		struct stream_position end;
 
 		rc = change_tick(c, err);
@@ -158,8 +158,8 @@ static int catch_up(struct change *c, struct sb_err *err)
 			rc = feed_reached(c->feed, &end, LOOK_MS, err);
 		if (rc == 1 && feed_waiting(c->feed) > NEAR_KEYS)
 			rc = 0;
+		talloc_free(mem);
 	}
-	talloc_free(mem);
 	return rc < 0 ? -1 : 0;
 }
 
@@ -292,7 +292,8 @@ static int finish(struct change *c, struct sb_err *err)
 			lost);
 	feed_stop(c->feed);
 	for (size_t i = 0; i < c->n; i++)
-		c->args->hooks->done(c->args->hooks->arg, i);
+		c->args->hooks->done(c->args->hooks->arg,
+				     (size_t)(c->tables[i].task - c->args->tasks));
 	return 1;
 }
 
@@ -301,8 +302,10 @@ static int finish(struct change *c, struct sb_err *err)
 
 static int go(struct change *c, struct sb_err *err)
 {
-	if (change_begin(c, err) < 0)
-		return -1;
+	int rc = change_begin(c, err);
+
+	if (rc != 0)
+		return rc;
 	FAULT("engine.mysql.copy.begun");
 	for (size_t i = 0; i < c->n; i++)
 		if (copy_table(c, &c->tables[i], err) < 0)

@@ -27,8 +27,8 @@ struct change_table {
 struct change {
 	const struct change_args *args;
 	TALLOC_CTX *mem;
-	struct db *work; /* looks, checkpoints */
-	struct change_table *tables;
+	struct db *work;		/* looks, checkpoints */
+	struct change_table *tables;	/* those that are not the new ones yet */
 	const struct copy_table **list; /* the same tables */
 	size_t n;
 	struct feed *feed;
@@ -40,7 +40,8 @@ struct change {
 	int cutover_attempts;
 };
 
-/* begin.c: find or make the shadows, and start the feed. */
+/* begin.c: find or make the shadows, and start the feed. 1 = nothing is left to be done:
+ * a former driver has swapped all tables. Those that it has swapped are not in c. */
 int change_begin(struct change *c, struct sb_err *err) MUST_CHECK;
 
 /*

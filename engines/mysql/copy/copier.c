@@ -143,6 +143,7 @@ static int copy_chunk(struct thread *th, struct db *db, const struct chunk *chun
 	}
 	talloc_free(mem);
 	if (rows >= 0) {
+		FAULT("engine.mysql.copy.copied");
 		chunker_done(c->chunker, chunk, (uint64_t)rows, clock_ms() - began);
 		return 1;
 	}

@@ -23,6 +23,7 @@
 #include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/base/log.h"
+#include "engines/mysql/copy/connect.h"
 
 #define SENTRY_COMMENT "schemabot: guards a cutover"
 #define SEEN_EVERY_MS  10
@@ -100,26 +101,21 @@ int cutover_tidy(struct db *control, const struct copy_table *t, struct sb_err *
 /* ---- the lock -------------------------------------------------------------------------
  */
 
-/* A connection whose locks do not outlive the budget by much if its driver freezes. */
-static int connect(TALLOC_CTX *ctx, const struct cutover *c, struct db **out,
-		   struct sb_err *err)
+/* A connection whose locks do not outlive the budget by much if its driver freezes. It
+ * has a place: a RENAME that a dead driver left in line would go through as soon as
+ * somebody drops the sentry, so that a successor ends it first. */
+static int connect(TALLOC_CTX *ctx, const struct cutover *c, const struct copy_table *t,
+		   unsigned place, struct db **out, struct sb_err *err)
 {
-	char *sql;
-	int rc = db_open(ctx, c->target, out, err);
+	char *sql =
+		mem_printf(ctx, "SET SESSION lock_wait_timeout = %d, wait_timeout = %d",
+			   CUTOVER_LOCK_SECONDS, 2 * CUTOVER_BUDGET_MS / 1000);
 
-	if (rc < 0)
+	if (copy_connect(ctx, c->target, t, place, out, err) < 0 ||
+	    db_run(*out, sql, err) < 0)
 		return -1;
-	sql = mem_printf(
-		ctx,
-		"SET SESSION lock_wait_timeout = %d, innodb_lock_wait_timeout = %d,"
-		" wait_timeout = %d, sql_mode = 'STRICT_ALL_TABLES,"
-		"NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'",
-		CUTOVER_BUDGET_MS / 1000, CUTOVER_BUDGET_MS / 1000,
-		2 * CUTOVER_BUDGET_MS / 1000);
-	rc = db_run(*out, sql, err);
-	if (rc == 0)
-		c->own(c->arg, db_connection_id(*out));
-	return rc;
+	c->own(c->arg, db_connection_id(*out));
+	return 0;
 }
 
 static int lock_all(const struct cutover *c, struct db *a, bool sentries,
@@ -174,7 +170,7 @@ static int last_delta(const struct cutover *c, struct db *a, int64_t until,
 	if (rc == 0)
 		sb_err(err, SB_ERETRY,
 		       "The last changes did not arrive within %d ms of the lock.",
-		       CUTOVER_BUDGET_MS);
+		       CUTOVER_HOLD_MS);
 	for (size_t i = 0; rc == 1 && i < c->n; i++)
 		if (raise_counter(a, c->tables[i], err) < 0)
 			rc = -1;
@@ -205,10 +201,11 @@ static int swap_mysql(const struct cutover *c, TALLOC_CTX *mem, struct sb_err *e
 	struct buf b;
 	int rc;
 
-	if (connect(mem, c, &a, err) < 0 || lock_all(c, a, false, err) < 0)
+	if (connect(mem, c, c->tables[0], CONNECT_LOCKER, &a, err) < 0 ||
+	    lock_all(c, a, false, err) < 0)
 		return soft(err);
 	FAULT("engine.mysql.copy.cutover.locked");
-	until = clock_ms() + CUTOVER_BUDGET_MS;
+	until = clock_ms() + CUTOVER_HOLD_MS;
 	rc = last_delta(c, a, until, err);
 	if (rc <= 0)
 		return rc < 0 ? soft(err) : 0;
@@ -254,7 +251,7 @@ static int start_renamer(struct renamer *r, struct sb_err *err)
 	sigset_t all, old;
 	int rc;
 
-	if (connect(r->mem, r->c, &r->db, err) < 0)
+	if (connect(r->mem, r->c, r->t, CONNECT_RENAMER, &r->db, err) < 0)
 		return -1;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -382,12 +379,12 @@ static int swap_mariadb(const struct cutover *c, TALLOC_CTX *mem, struct db *con
 					 .mem = mem_ctx(NULL, "renamer") };
 	rc = make_sentries(c, control, err);
 	if (rc == 0)
-		rc = connect(mem, c, &a, err);
+		rc = connect(mem, c, c->tables[0], CONNECT_LOCKER, &a, err);
 	if (rc == 0)
 		rc = lock_all(c, a, true, err);
 	FAULT("engine.mysql.copy.cutover.locked");
 	if (rc == 0)
-		rc = last_delta(c, a, clock_ms() + CUTOVER_BUDGET_MS, err);
+		rc = last_delta(c, a, clock_ms() + CUTOVER_HOLD_MS, err);
 	if (rc == 1)
 		rc = release(c, r, a, control, err);
 	join_renamers(c, r, control, rc != 1);

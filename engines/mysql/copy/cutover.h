@@ -13,7 +13,9 @@
 #include "engines/mysql/copy/copy.h"
 
 /* Writers wait for so long at most: for the lock, and while it is held. */
-#define CUTOVER_BUDGET_MS 3000
+#define CUTOVER_BUDGET_MS    3000
+#define CUTOVER_LOCK_SECONDS 1
+#define CUTOVER_HOLD_MS	     (CUTOVER_BUDGET_MS - 1000 * CUTOVER_LOCK_SECONDS)
 
 struct cutover {
 	const struct db_params *target;

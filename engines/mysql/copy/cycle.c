@@ -203,7 +203,8 @@ void change_report(struct change *c)
 			.cutover_attempts = c->cutover_attempts
 		};
 
-		c->args->hooks->report(c->args->hooks->arg, i, &r);
+		c->args->hooks->report(c->args->hooks->arg,
+				       (size_t)(x->task - c->args->tasks), &r);
 	}
 }
 

@@ -345,6 +345,14 @@ int copy_table_find(TALLOC_CTX *ctx, struct db *db, const char *apply_id,
 	return rc;
 }
 
+int copy_table_names(TALLOC_CTX *ctx, const char *apply_id,
+		     const struct engine_task *task, struct copy_table **out,
+		     struct sb_err *err)
+{
+	*out = named(ctx, apply_id, task, err);
+	return *out ? 0 : -1;
+}
+
 int copy_table_drop(struct db *db, const struct copy_table *t, struct sb_err *err)
 {
 	char *sql = mem_printf(NULL, "DROP TABLE IF EXISTS %s", t->shadow);

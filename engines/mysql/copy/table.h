@@ -27,6 +27,11 @@ int copy_table_find(TALLOC_CTX *ctx, struct db *db, const char *apply_id,
 		    const struct engine_task *task, struct copy_table **out,
 		    struct sb_err *err) MUST_CHECK;
 
+/* Only its names: for a question about what is there. */
+int copy_table_names(TALLOC_CTX *ctx, const char *apply_id,
+		     const struct engine_task *task, struct copy_table **out,
+		     struct sb_err *err) MUST_CHECK;
+
 /* Drop the shadow; it may be gone already. */
 int copy_table_drop(struct db *db, const struct copy_table *t,
 		    struct sb_err *err) MUST_CHECK;
