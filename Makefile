@@ -49,7 +49,9 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 BINS := $(addprefix $(BUILD)/bin/,schemabot.fcgi schemabot-scheduler schemabot-driver \
 	schemabot-reaper)
 # What the fuzzed code needs of ours.
-FUZZ_LIB_SRC := $(wildcard core/base/*.c core/schema/*.c engines/*.c)
+FUZZ_LIB_SRC := $(wildcard core/base/*.c core/schema/*.c engines/*.c \
+	engines/mysql/binlog/*.c) engines/mysql/copy/pending.c \
+	engines/mysql/copy/statement.c
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC)) \
 	$(patsubst tests/it/%.c,$(BUILD)/tests-it/%,$(IT_SRC))

@@ -5,8 +5,12 @@
  *
  * Each case is a table with one type of key: its rows are inserted, some are updated and
  * deleted, and what the stream says is compared with what the server has.
+ *
+ * With SB_RECORD each stream is also written to a file of that directory, as a seed of
+ * tests/fuzz/fuzz_binlog.c (tests/fuzz/record).
  */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/buf.h"
@@ -242,12 +246,42 @@ static struct sb_err err;
 			fail_msg("%s: %s", seen.table, err.msg); \
 	} while (0)
 
+/* A file for the events of one stream, or NULL. Its first byte is what the fuzzer calls
+ * MYSQL and CHECKSUMS. */
+static FILE *record_begin(enum db_flavor flavor)
+{
+	static int number;
+	const char *folder = getenv("SB_RECORD");
+	FILE *f;
+
+	if (!folder)
+		return NULL;
+	f = fopen(mem_printf(store.ctx, "%s/stream-%s-%d", folder,
+			     flavor == DB_MYSQL ? "mysql" : "mariadb", number++),
+		  "wb");
+	assert_non_null(f);
+	fputc((flavor == DB_MYSQL ? 0x08 : 0) |
+		      (store_number("SELECT @@binlog_checksum = 'CRC32'") ? 0x10 : 0),
+	      f);
+	return f;
+}
+
+static void record(FILE *f, const uint8_t *event, size_t len)
+{
+	if (!f || len > UINT16_MAX)
+		return;
+	fputc((int)(len & 0xff), f);
+	fputc((int)(len >> 8), f);
+	assert_int_equal(fwrite(event, 1, len, f), len);
+}
+
 /* Read from `from` until the statement that drops the marker comes by. */
 static void follow(const struct stream_position *from, const struct rows_table *table,
 		   const struct value_info *info)
 {
 	struct stream *s;
 	struct decoder *d;
+	FILE *seed;
 
 	memset(&seen, 0, sizeof(seen));
 	seen.table = table->name;
@@ -255,13 +289,17 @@ static void follow(const struct stream_position *from, const struct rows_table *
 	OK(stream_open(store.ctx, db_params(store.admin), from, &s, &err));
 	d = decoder_new(store.ctx, stream_flavor(s), table, 1, &handler);
 	decoder_begin(d, from->file, from->offset);
+	seed = record_begin(stream_flavor(s));
 	while (!seen.done) {
 		const uint8_t *event;
 		size_t len;
 
 		OK(stream_next(s, &event, &len, &err));
+		record(seed, event, len);
 		OK(decoder_feed(d, event, len, &err));
 	}
+	if (seed)
+		assert_int_equal(fclose(seed), 0);
 	talloc_free(s);
 }
 

@@ -12,8 +12,6 @@
 
 #include "engines/mysql/binlog/payload.h"
 
-#define MAX_MAPS 4096 /* ids of tables seen since the last format description */
-
 struct mapped { /* a table id of the stream */
 	uint64_t id;
 	struct rows_map *map; /* NULL = a table that is not followed */
@@ -31,7 +29,7 @@ struct decoder {
 	bool in_transaction; /* it has more than one statement */
 	bool in_payload;
 	struct event_gtid gtid;
-	struct mapped *maps;
+	struct mapped *maps; /* of this transaction: each names its tables anew */
 	size_t n_maps;
 };
 
@@ -93,6 +91,7 @@ static int end_transaction(struct decoder *d, const struct event *e, struct sb_e
 	int rc = 0;
 
 	d->open = d->in_transaction = false;
+	forget_maps(d);
 	/* One that stands in a payload ends with that, whose offset is the one to know.
 	 */
 	if (!d->in_payload)
@@ -209,8 +208,6 @@ static int table_map(struct decoder *d, const struct event *e, struct sb_err *er
 		return -1;
 	m = find_map(d, id);
 	if (!m) {
-		if (d->n_maps == MAX_MAPS)
-			forget_maps(d);
 		d->maps = mem_grow(d, d->maps, struct mapped, d->n_maps + 1);
 		m = &d->maps[d->n_maps++];
 	} else {

@@ -14,6 +14,9 @@
 #define FIELD_COMPRESSION 2
 #define COMPRESSION_ZSTD  0
 #define COMPRESSION_NONE  255
+/* zlib's best, a run of zeros, is 1,032 to 1 and a head; more is a lie. */
+#define ZLIB_RATIO 1040
+#define ZLIB_HEAD  64
 
 static int damaged(struct sb_err *err)
 {
@@ -37,7 +40,8 @@ int payload_inflate(TALLOC_CTX *ctx, const struct wire *packed, struct wire *out
 	uint8_t *plain;
 
 	*out = (struct wire){ NULL, NULL, true };
-	if ((head & 0xf0) != 0x80 || size == 0 || size > PAYLOAD_MAX)
+	if ((head & 0xf0) != 0x80 || size == 0 || size > PAYLOAD_MAX ||
+	    size > wire_left(&w) * ZLIB_RATIO + ZLIB_HEAD)
 		return damaged(err);
 	plain = mem_array(ctx, uint8_t, (size_t)size);
 	if (uncompress(plain, &n, w.p, wire_left(&w)) != Z_OK || n != size) {
@@ -100,13 +104,16 @@ static int consume(struct unpacker *u, struct sb_err *err)
 			return -1;
 		at += size;
 	}
-	memmove(u->data, u->data + at, u->n - at);
+	if (at > 0)
+		memmove(u->data, u->data + at, u->n - at);
 	u->n -= at;
 	return 0;
 }
 
 static void append(struct unpacker *u, const uint8_t *p, size_t n)
 {
+	if (n == 0)
+		return;
 	if (u->n + n > u->cap) {
 		u->cap = (u->n + n) * 2;
 		u->data = mem_grow(u->ctx, u->data, uint8_t, u->cap);
