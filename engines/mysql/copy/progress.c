@@ -67,15 +67,18 @@ int progress_read(TALLOC_CTX *ctx, const char *text, struct copy_progress *out)
 	struct stored s = { 0 };
 	struct json_object *o;
 	struct sb_err why;
+	size_t phase = 0;
 
 	*out = (struct copy_progress){ .phase = COPY_PREPARING };
 	if (json_parse(ctx, text, strlen(text), &o, &why) < 0 ||
 	    json_decode(ctx, o, fields, ARRAY_SIZE(fields), &s, &why) < 0 ||
 	    s.version != PROGRESS_VERSION)
 		return 0;
-	for (size_t i = 0; i < ARRAY_SIZE(phases); i++)
-		if (strcmp(phases[i].name, s.phase) == 0)
-			out->phase = (enum copy_phase)i;
+	while (phase < ARRAY_SIZE(phases) && strcmp(phases[phase].name, s.phase) != 0)
+		phase++;
+	if (phase == ARRAY_SIZE(phases) || !*s.file || s.offset < 0 || s.rows < 0)
+		return 0;
+	out->phase = (enum copy_phase)phase;
 	out->at = (struct stream_position){ mem_strdup(ctx, s.file), (uint64_t)s.offset };
 	out->watermark = mem_strdup(ctx, s.watermark);
 	out->all = s.all;

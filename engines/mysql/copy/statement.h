@@ -17,8 +17,12 @@ enum statement_kind {
 	STATEMENT_ROWS,	    /* changes rows, and was logged as a statement */
 };
 
-/* `sql` was executed with `schema` as default; is it about `in_schema`.`table`? In doubt
- * it is. */
+/*
+ * `sql` was executed with `schema` as default; is it about `in_schema`.`table`? In doubt
+ * it is: a column or an alias of the same name, or a table that is only read, will do.
+ * INSERT and REPLACE are about the table that they write to and no other. What a trigger
+ * or a function of such a statement writes is not seen; comparing both tables finds that.
+ */
 enum statement_kind statement_kind(const char *schema, size_t schema_len, const char *sql,
 				   size_t sql_len, const char *in_schema,
 				   const char *table);
