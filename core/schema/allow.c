@@ -16,7 +16,15 @@
 #include "core/schema/schema.h"
 
 /* A server finds that out itself, but compares each with each first: half a minute. */
-#define MAX_ELEMENTS	65535
+#define MAX_ELEMENTS 65535
+/*
+ * Servers take expressions apart by recursion, and not everywhere do they watch what is
+ * left of the stack: a CHECK of 2,000 functions within each other or of 10,000 additions
+ * ends MariaDB 10.11, one of 10,000 minus signs MySQL 9. With 500 functions and 2,000
+ * signs both live.
+ */
+#define MAX_BRACKETS	100  /* within each other */
+#define MAX_OPERATIONS	1000 /* in a column, a constraint, an index, a partition */
 #define BYTE_ORDER_MARK "\xef\xbb\xbf"
 #define ONE_STATEMENT	"a schema file holds exactly one CREATE TABLE statement"
 
@@ -255,6 +263,48 @@ static int check_options(const struct tokens *t, size_t i, struct sb_err *err)
 	return 0;
 }
 
+/* ---- how deep it goes ------------------------------------------------------------- */
+
+/* Does the comma t->v[i] end a part of the statement that is parsed for itself? Values
+ * and subpartitions of a partition are, too. */
+static bool ends_part(const struct token *comma, const struct token *part)
+{
+	return comma->depth <= 1 || (comma->depth == 2 && token_is(part, "PARTITION"));
+}
+
+/* What the server would have to go down into, counted without knowing any grammar: names
+ * and values are not, all other words, signs and brackets are. */
+static int check_depth(const struct tokens *t, struct sb_err *err)
+{
+	const struct token *part = t->v;
+	size_t operations = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		const struct token *k = &t->v[i];
+
+		if (token_punct(k, ',') && ends_part(k, part)) {
+			operations = 0;
+			if (k->depth == 1)
+				part = k + 1;
+		} else if (token_punct(k, '(') && k->depth == 0) {
+			operations = 0;
+			part = k + 1;
+		} else if (k->type == TOKEN_WORD ||
+			   (k->type == TOKEN_PUNCT && !token_punct(k, ',') &&
+			    !token_punct(k, ')'))) {
+			operations++;
+		}
+		if (k->depth > MAX_BRACKETS)
+			return refuse(k, err, "more than 100 brackets within each other",
+				      "simplify the expression: servers may crash on it");
+		if (operations > MAX_OPERATIONS)
+			return refuse(k, err,
+				      "an expression of more than 1000 words and signs",
+				      "simplify it: servers may crash on it");
+	}
+	return 0;
+}
+
 /* ---- the frame -------------------------------------------------------------------- */
 
 static int check_name(TALLOC_CTX *ctx, const struct token *t, char **table,
@@ -304,6 +354,8 @@ static int check_frame(TALLOC_CTX *ctx, const struct tokens *t, char **table,
 				      "write the table out");
 	if (token_punct(&t->v[i + 1], '('))
 		return refuse(&t->v[i + 1], err, "not a list of columns", ONE_STATEMENT);
+	if (check_depth(t, err) < 0)
+		return -1;
 	for (size_t k = i - 1; k < t->n; k++)
 		if (check_token(t, k, err) < 0)
 			return -1;

@@ -50,7 +50,8 @@ def test_too_large_a_body(stack):
     assert reply.status == 413 and "with all of its files" in reply.json["error"], reply.status
     stack.target(USERS)
     for text, words in (("(" * (3 << 20), "words and signs"), ("CREATE TABLE t (" + "a" * (1 << 20) + " int)", "too long"),
-                        ("CREATE TABLE t (a int DEFAULT " + "(" * 50000 + "1" + ")" * 50000 + ")", "huge.sql"),
+                        ("CREATE TABLE t (a int DEFAULT " + "(" * 50000 + "1" + ")" * 50000 + ")", "brackets"),
+                        ("CREATE TABLE t (a int PRIMARY KEY, CHECK (" + "a + " * 60000 + "a > 0))", "line 1: an expression of more than"),
                         ("CREATE TABLE t (a enum('" + "','".join(str(i) for i in range(70000)) + "'))", "65535"),
                         ("CREATE TABLE t (a enum('" + "x" * (1 << 20) + "'))", "huge.sql"),
                         ("CREATE TABLE t (" + ", ".join(f"c{i} int" for i in range(5000)) + ")", "huge.sql")):

@@ -322,6 +322,69 @@ static void long_lists_are_refused(void **unused)
 	talloc_free(ctx);
 }
 
+static bool is_allowed(const char *open, const char *repeated, int times,
+		       const char *close, const char *why)
+{
+	TALLOC_CTX *ctx = talloc_new(NULL);
+	struct sb_err err = { 0 };
+	struct tokens t;
+	struct buf b;
+	char *table;
+	bool allowed;
+
+	buf_init(&b, ctx);
+	buf_str(&b, open);
+	for (int i = 0; i < times; i++)
+		buf_str(&b, repeated);
+	for (int i = 0; i < times && strchr(repeated, '(') && !strchr(repeated, ')'); i++)
+		buf_char(&b, ')');
+	buf_str(&b, close);
+	allowed = allow_file(ctx, b.data, &table, &t, &err) == 0;
+	if (!allowed)
+		assert_non_null(strstr(err.msg, why));
+	talloc_free(ctx);
+	return allowed;
+}
+
+/* What servers crash on, and how long a table may be without that. */
+static void deep_expressions_are_refused(void **unused)
+{
+#define CHECK_A	 "CREATE TABLE t (a int, b int, CHECK (a"
+#define DEEP	 "more than 1000 words and signs"
+#define BRACKETS "more than 100 brackets"
+#define RANGES \
+	"CREATE TABLE t (a int) PARTITION BY RANGE (a) (PARTITION p VALUES LESS THAN (0)"
+#define SUBRANGES                                                                \
+	"CREATE TABLE t (a int) PARTITION BY RANGE (a) SUBPARTITION BY HASH (a)" \
+	" (PARTITION p VALUES LESS THAN (0) (SUBPARTITION s"
+	static const char *const signs[] = { "+b",     " XOR b",     "=-b",
+					     "+abs(b", " COLLATE c", "- -b" };
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(signs); i++) {
+		assert_true(is_allowed(CHECK_A, signs[i], 90, ">0))", ""));
+		assert_false(is_allowed(CHECK_A, signs[i], 1000, ">0))",
+					strchr(signs[i], '(') ? BRACKETS : DEEP));
+	}
+	assert_false(is_allowed(CHECK_A, "+mod(b,2", 1000, "))", BRACKETS));
+	assert_false(is_allowed(CHECK_A, "+mod(b,2)", 1000, "))", DEEP));
+	assert_false(is_allowed("CREATE TABLE t (a int) PARTITION BY HASH (a", "+b", 1000,
+				") PARTITIONS 2", DEEP));
+	assert_false(
+		is_allowed("CREATE TABLE t (a int) PARTITION BY RANGE (a) (PARTITION p"
+			   " VALUES LESS THAN (1",
+			   "+1", 1000, "))", DEEP));
+	assert_false(is_allowed("CREATE TABLE t (a int AS (1", "/*!50000 +1*/", 1000,
+				"))", DEEP));
+	assert_true(is_allowed("CREATE TABLE t (a int", ", b int NOT NULL COMMENT 'x'",
+			       5000, ")", ""));
+	assert_true(is_allowed(RANGES, ", PARTITION p VALUES LESS THAN MAXVALUE", 5000,
+			       ")", ""));
+	assert_true(is_allowed(SUBRANGES, ", SUBPARTITION s ENGINE = InnoDB", 5000, "))",
+			       ""));
+	assert_true(is_allowed(CHECK_A " IN (1", ",2", 50000, ")))", ""));
+}
+
 /* However much of it there is, a statement costs no more memory than it should. */
 static void endless_files_are_refused(void **unused)
 {
@@ -358,6 +421,7 @@ int main(void)
 		cmocka_unit_test(noise_is_survived),
 		cmocka_unit_test(endless_files_are_refused),
 		cmocka_unit_test(long_lists_are_refused),
+		cmocka_unit_test(deep_expressions_are_refused),
 	};
 
 	return cmocka_run_group_tests_name("schema_token", tests, NULL, NULL);
