@@ -22,7 +22,7 @@ from lib import facts, rounds
 from lib.spelling import Speller
 
 THEIRS = "planner_skeema"
-SECONDS = 25
+SECONDS = 15
 FAMILIES, STEPS = 30, 2
 TOLD = 5
 
