@@ -9,6 +9,8 @@ import signal
 
 import pytest
 
+from lib import procs
+
 CHECKPOINTS = "`_schemabot_state`.`checkpoints`"
 USERS = "CREATE TABLE users (id bigint NOT NULL, name varchar(50) NOT NULL, PRIMARY KEY (id))"
 WIDE = USERS.replace("NOT NULL, PRIMARY", "NOT NULL, age int NULL, PRIMARY")
@@ -63,7 +65,7 @@ def test_a_driver_signs_what_it_works_on(stack):
         assert row["lease_token"] == operation(stack)["lease_token"]
         assert row["statement"].startswith("ALTER TABLE `users`")
         # A successor signs with its newer token.
-        stack.kill(stack.wait_driver())
+        stack.kill(stack.driver_of(apply_id))
         stack.until(lambda: wait_signed(stack)["lease_token"] > row["lease_token"],
                     "the successor signs")
     stack.wait_state(apply_id, "completed")
@@ -137,7 +139,7 @@ def test_a_driver_frozen_past_its_lease_wakes_and_changes_nothing(stack, point):
         apply_id = stack.apply(stack.plan([WIDE]))
         stack.until(lambda: fault.fired(point), "the driver freezes")
         # A second driver may have been started for the same operation, and ends at once.
-        frozen = stack.until(lambda: [p for p in stack.drivers() if stopped(p)],
+        frozen = stack.until(lambda: [p for p in stack.drivers() if procs.is_stopped(p)],
                              "the driver is frozen")[0]
         token = operation(stack)["lease_token"]
         stack.expire_lease(apply_id)
@@ -145,7 +147,7 @@ def test_a_driver_frozen_past_its_lease_wakes_and_changes_nothing(stack, point):
         stack.wait_state(apply_id, "completed")
         stack.until(lambda: stack.drivers() == [frozen], "the successor ends")
         assert "age" in stack.create_table("users")
-        assert stopped(frozen)
+        assert procs.is_stopped(frozen)
 
         before = everything(stack)
         os.kill(frozen, signal.SIGCONT)
@@ -155,11 +157,3 @@ def test_a_driver_frozen_past_its_lease_wakes_and_changes_nothing(stack, point):
     assert len([e for e in before["apply_logs"] if e["event_type"] == "task_update"
                 and e["new_state"] == "completed"]) == 1
     assert operation(stack)["lease_token"] == token + 1
-
-
-def stopped(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="latin-1") as stat:
-            return stat.read().rpartition(")")[2].split()[0] == "T"
-    except FileNotFoundError:
-        return False

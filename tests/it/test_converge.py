@@ -288,7 +288,8 @@ def test_a_busy_storage(make):
     with transaction(old):
         began = time.monotonic()
         done = old.reaper("--converge-storage", "--budget", "5")
-        assert done.returncode == 1 and time.monotonic() - began < 15
+        # Far from the time that it takes by default.
+        assert done.returncode == 1 and 5 <= time.monotonic() - began < 40
         assert "The budget of 5 s is spent" in done.stderr
         assert '"storage.outstanding"' in done.stderr and "`released_at`" in done.stderr
     with transaction(old) as connection:

@@ -380,7 +380,9 @@ def test_a_planner_that_dies_leaves_no_scratch_schema(stack, point):
     assert len(changes(stack.plan([USERS.replace("50", "60")]))) == 1
 
 
-def test_a_scratch_schema_in_use_is_left_alone(stack):
+def test_a_scratch_schema_in_use_is_left_alone(idle):
+    """The pass here is the only one: cron's would come before the lock, or in this one's way."""
+    stack = idle
     stack.target(USERS)
     stack.sql("CREATE DATABASE _schemabot_20200101000000_0123456789abcdef")
     stack.sql("CREATE DATABASE _schemabot_20200101000000_0123456789abcdee")

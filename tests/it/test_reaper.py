@@ -530,6 +530,12 @@ def check_tidy(stack):
     assert not stack.sql("SELECT * FROM `_schemabot_state`.`checkpoints`")
 
 
+def connections(stack):
+    """Those of our programs."""
+    return {row["id"] for row in stack.sql(
+        "SELECT id AS id FROM information_schema.processlist WHERE user LIKE 'sb\\_%'")}
+
+
 def pass_over_mess(stack, **env):
     """As new, something for every duty, and one pass; how it ended."""
     stack.reset()
@@ -537,7 +543,11 @@ def pass_over_mess(stack, **env):
     rows = Rows(stack)
     mess(rows)
     rows.connection.close()
-    return stack.binary("schemabot-reaper", env=env)
+    before = connections(stack)
+    done = stack.binary("schemabot-reaper", env=env)
+    # Until then a dead one's locks are held, and the next pass leaves what they are on.
+    stack.until(lambda: connections(stack) <= before, "the server has seen it go")
+    return done
 
 
 def next_pass_puts_right(stack):

@@ -269,7 +269,7 @@ def test_a_clean_end_costs_nothing(stack):
     apply_id = begin(stack, [USERS], "resident")
     for _ in range(3):
         stack.until(lambda: operation(stack, apply_id)["state"] == "running", "it runs")
-        driver = stack.wait_driver()
+        driver = stack.driver_of(apply_id)
         token = operation(stack, apply_id)["lease_token"]
         stack.kill(driver, signal.SIGTERM)
         stack.until(lambda: operation(stack, apply_id)["lease_token"] > token, "a successor claims")

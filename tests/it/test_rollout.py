@@ -259,8 +259,11 @@ def test_a_retry_in_one_deployment_holds_the_later_ones(fresh_stack):
     plan = stack.plan([WIDE], "rolling_halt", database="rollout")
     stack.sql(f"ALTER USER {account} ACCOUNT LOCK")
     apply_id = stack.apply(plan)
-    stack.until(lambda: rows(stack, apply_id)["eu"]["attempt"] >= 2
-                and rows(stack, apply_id)["eu"]["state"] == "failed_retryable", "it waits")
+    # A claim leaves the state and counts the attempt: it waits when nobody has it.
+    waits = {"state": "failed_retryable", "attempt": 2, "lease_owner": None}
+    stack.until(lambda: waits.items() <= rows(stack, apply_id)["eu"].items(), "it waits")
+    stack.storage("UPDATE apply_operations SET claim_after = NOW(6) + INTERVAL 1 HOUR"
+                  " WHERE deployment = 'eu'")
     retrying = stack.progress(apply_id)
     assert retrying["state"] == "failed_retryable" and retrying["state_label"] == "Retrying"
     assert retrying["attempt"] >= 2 and retrying["retry_after"].endswith("Z")
@@ -270,6 +273,7 @@ def test_a_retry_in_one_deployment_holds_the_later_ones(fresh_stack):
     assert rows(stack, apply_id)["us"]["lease_token"] == 0
     invariants.check(stack)
     stack.sql(f"ALTER USER {account} ACCOUNT UNLOCK")
+    stack.storage("UPDATE apply_operations SET claim_after = NOW(6) WHERE deployment = 'eu'")
     stack.wait_state(apply_id, "completed")
     assert "retry_after" not in stack.progress(apply_id)
 

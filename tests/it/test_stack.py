@@ -129,11 +129,11 @@ def test_extra_settings_are_laid_over(make):
 def test_a_second_host_has_its_own_cron_and_ends_with_the_stack(make):
     harness = make()
     harness.command("host", "second")
-    harness.until(lambda: len(harness.schedulers()) >= 2, "both hosts have a scheduler", 20)
+    harness.until(lambda: len(harness.schedulers()) >= 2, "both hosts have a scheduler")
     configs = {procs.environment_of(p)["SCHEMABOT_CONFIG"] for p in harness.schedulers()}
     assert configs == {str(harness.config), f"{harness.dir}/hosts/second/schemabot.conf"}
     harness.command("stop-cron", "--host", "second")
-    harness.until(lambda: len(harness.schedulers()) == 1, "one is left", 20)
+    harness.until(lambda: len(harness.schedulers()) == 1, "one is left")
     harness.stop()
     assert alive(harness) == []
 
@@ -142,7 +142,7 @@ def test_cron_starts_a_successor_every_minute(make):
     harness = make(env={"SB_CRON_SECONDS": "1"})
     first = harness.until(harness.schedulers, "a scheduler")
     harness.until(lambda: harness.schedulers() and not set(first) & set(harness.schedulers()),
-                  "its successor took over", 20)
+                  "its successor took over")
 
 
 def test_restarts_and_fault_environment(make):
@@ -151,10 +151,10 @@ def test_restarts_and_fault_environment(make):
         def scheduler_with_faults():
             return [p for p in harness.schedulers()
                     if procs.environment_of(p).get("SB_FAULT") == "no.such.point:crash"]
-        harness.until(scheduler_with_faults, "cron runs with the fault", 20)
+        harness.until(scheduler_with_faults, "cron runs with the fault")
     harness.until(lambda: harness.schedulers() and not any(
         "SB_FAULT" in procs.environment_of(p) for p in harness.schedulers()),
-        "cron runs without it", 20)
+        "cron runs without it")
 
 
 def test_the_database_can_go_away_and_come_back(make):
@@ -163,7 +163,7 @@ def test_the_database_can_go_away_and_come_back(make):
     harness.api.get("/livez").expect(200)
     assert harness.api.get("/health").status == 503
     harness.command("start-db")
-    harness.until(lambda: harness.api.get("/health").status == 200, "health is back", 30)
+    harness.until(lambda: harness.api.get("/health").status == 200, "health is back")
 
 
 def test_logs_keep_no_secret(make):
@@ -185,7 +185,7 @@ def test_reset_stops_work_and_leaves_nothing(stack):
         cursor.execute("LOCK TABLES t READ")
         apply_id = stack.apply(plan)
         stack.wait_state(apply_id, "running")
-        driver = stack.wait_driver()
+        driver = stack.driver_of(apply_id)
         cursor.execute("UNLOCK TABLES")
         cursor.execute("START TRANSACTION")
         cursor.execute("SELECT * FROM t")

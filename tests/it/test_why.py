@@ -45,7 +45,8 @@ def test_the_life_of_an_apply(stack, client):
         apply_id = stack.apply(stack.plan([WIDE]))
         stack.until(lambda: stack.storage("SELECT id FROM tasks WHERE state = 'running'"),
                     "the statement is being executed")
-        driver = stack.drivers()[0]
+        driver = stack.driver_of(apply_id)
+        assert driver in stack.drivers()
         answer = why(client, apply_id)
         op = only(answer)
         assert (op["situation"], op["claimable"], op["state"]) == ("driven", False, "running")

@@ -216,7 +216,7 @@ class Loop:
         fault = self.stack.arm(*rules, *story.rules)
         try:
             story.live()
-            self.stack.until(lambda: not self.stack.drivers(), "the drivers end", 20)
+            self.stack.until(lambda: not self.stack.drivers(), "the drivers end")
         finally:
             self.stack.disarm()
         self.told += 1

@@ -284,6 +284,15 @@ class Harness:
             self.until(lambda: all(procs.start_time(pid) is None for pid in pids),
                        f"{pids} are gone")
 
+    def driver_of(self, apply_id: str) -> int:
+        """Pid of the driver that has claimed the apply's only operation. Others may be alive,
+        which found nothing to do and are about to end."""
+        [owner] = self.until(lambda: self.storage(
+            "SELECT o.lease_owner AS o FROM apply_operations o JOIN applies a"
+            " ON a.id = o.apply_row WHERE a.apply_id = %s AND o.lease_owner IS NOT NULL",
+            (apply_id,)), "it is claimed")
+        return int(owner["o"].rsplit("/", 1)[1])
+
     def expire_lease(self, apply_id: str) -> None:
         """Make the apply's operations claimable, as if the lease window had passed."""
         self.storage(

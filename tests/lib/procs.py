@@ -75,6 +75,15 @@ def environment_of(pid: int):
     return {os.fsdecode(k): os.fsdecode(v) for k, v in pairs}
 
 
+def is_stopped(pid: int) -> bool:
+    """By SIGSTOP, and it is still there."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="latin-1") as stat:
+            return stat.read().rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return False
+
+
 def program_of(pid: int) -> str:
     """Name of the running binary, also after it was rebuilt under its feet."""
     try:

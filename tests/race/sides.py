@@ -31,7 +31,7 @@ class Side:
 
     def arrive(self) -> "Side":
         """Wait until it is held."""
-        self.stack.until(lambda: self.arrived() or self.ended(), "the side arrives", 30)
+        self.stack.until(lambda: self.arrived() or self.ended(), "the side arrives")
         assert self.arrived(), f"it ended without passing its point: {self.said()}"
         return self
 
@@ -41,7 +41,7 @@ class Side:
 
     def end_or_block(self) -> bool:
         """Wait until it has ended (True) or waits for a lock in storage (False)."""
-        self.stack.until(lambda: self.ended() or blocked(self.stack), "it ends or blocks", 30)
+        self.stack.until(lambda: self.ended() or blocked(self.stack), "it ends or blocks")
         return self.ended()
 
 
