@@ -173,7 +173,7 @@ def test_logs_keep_no_secret(make):
     Api(harness.url, harness.token).get("/api/status")
     harness.stop()
     text = "".join(log.read_text(errors="replace") for log in (harness.dir / "logs").iterdir())
-    assert len(secrets) == 5 and not [s for s in secrets if s in text]
+    assert len(secrets) == 6 and not [s for s in secrets if s in text]
 
 
 def test_reset_stops_work_and_leaves_nothing(stack):
