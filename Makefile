@@ -205,10 +205,11 @@ soak:
 	@$(MAKE) --no-print-directory -s VARIANT=test all
 	@SB_VARIANT=test tests/soak/run --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
-# What drivers, scheduler, reaper and operators may do to each other, exhaustively.
+# What drivers, scheduler, reaper and operators may do to each other, and writers and crashes
+# to an online copy, exhaustively.
 model:
 	@etc/dev/deps test
-	@tests/model/run
+	@SB_MODEL_LARGE=1 tests/model/run
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/schemabot

@@ -9,12 +9,16 @@
 #include <string.h>
 
 #include "core/base/buf.h"
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "engines/mysql/checkpoint.h"
 #include "engines/mysql/copy/change_internal.h"
 #include "engines/mysql/copy/connect.h"
 #include "engines/mysql/copy/cutover.h"
 #include "engines/mysql/copy/table.h"
+
+#define SETTLE_TRIES	4   /* of a second each, */
+#define SETTLE_PAUSE_MS 500 /* with longer and longer pauses */
 
 /* Which server's binlog a position belongs to. */
 static int read_server(struct change *c, struct sb_err *err)
@@ -94,7 +98,7 @@ static int usable(struct change *c, struct change_table *x, struct copy_progress
 }
 
 /* Nothing behind the watermark may be in the shadow: a chunk that a dead driver was at
- * may be there or not. */
+ * may be there or not. model: COPY_CUT_BACK */
 static int cut_back(struct change *c, struct change_table *x, struct sb_err *err)
 {
 	struct buf b;
@@ -164,6 +168,65 @@ static int begin_table(struct change *c, struct change_table *x,
 	return copy_connect(c->mem, c->args->target, x->t, CONNECT_FLUSH, &x->flush, err);
 }
 
+/* LOCK TABLES for a moment: 1 = it was had, 0 = not in time, -1. */
+static int lock_once(struct change *c, struct sb_err *err)
+{
+	TALLOC_CTX *mem = mem_ctx(NULL, "settle");
+	struct buf b;
+	int rc;
+
+	buf_init(&b, mem);
+	for (size_t i = 0; i < c->n; i++)
+		buf_printf(&b, "%s%s READ", i > 0 ? ", " : "LOCK TABLES ",
+			   c->list[i]->original);
+	rc = db_run(c->work, b.data, err);
+	talloc_free(mem);
+	if (rc == 0)
+		return db_run(c->work, "UNLOCK TABLES", err) < 0 ? -1 : 1;
+	return !db_is_lost(c->work) && db_error_kind(err->db_errno) == DB_ERR_BUSY ? 0
+										   : -1;
+}
+
+/*
+ * A transaction may stand in the binlog in front of the feed's first position, and what
+ * it wrote be visible only after the first chunk was read: nobody would bring it. It
+ * holds its tables until it is visible, so whoever gets a lock on them has waited for it.
+ * Writers wait as long as we do; a transaction that stays open for longer than that is
+ * not waited for, and is most likely not in the binlog yet either: comparing both tables
+ * tells. model: COPY_SETTLE
+ */
+static int settle(struct change *c, struct sb_err *err)
+{
+	int rc = db_run(c->work, "SET SESSION lock_wait_timeout = 1", err);
+
+	for (int i = 0; rc == 0 && i < SETTLE_TRIES; i++) {
+		if (change_halted(c)) {
+			*err = (struct sb_err){ .code = SB_OK };
+			return -1;
+		}
+		clock_sleep_ms(i * SETTLE_PAUSE_MS);
+		rc = lock_once(c, err);
+	}
+	if (rc < 0)
+		return -1;
+	if (rc == 0)
+		log_warn("engine.mysql.copy.settle",
+			 "transactions on %s have been open for long, and are not waited "
+			 "for",
+			 c->list[0]->original);
+	return db_run(c->work, "SET SESSION lock_wait_timeout = 5", err);
+}
+
+/* Does a table begin with its first row? */
+static bool is_fresh(const struct change *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (!c->tables[i].watermark && !c->tables[i].all)
+			return true;
+	return false;
+}
+
+/* model: COPY_BEGIN */
 int change_begin(struct change *c, struct sb_err *err)
 {
 	struct stream_position from = { NULL, 0 }, now;
@@ -187,7 +250,7 @@ int change_begin(struct change *c, struct sb_err *err)
 	if (stream_end(c->mem, c->work, &now, err) < 0)
 		return -1;
 	c->applied = from.file ? from : now;
-	if (change_save(c, err) < 0)
+	if (change_save(c, err) < 0 || (is_fresh(c) && settle(c, err) < 0))
 		return -1;
 	return feed_start(c->mem, c->args->target, c->list, c->n, &c->applied, &c->feed,
 			  err);

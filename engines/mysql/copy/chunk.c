@@ -249,6 +249,7 @@ static int find_end(struct chunker *c, struct db *db, uint64_t n, char **upto,
 /* ---- handing out ---------------------------------------------------------------------
  */
 
+/* model: CHUNK_GIVE */
 static void give(TALLOC_CTX *ctx, struct chunker *c, struct record *r, struct chunk *out)
 {
 	r->flying = true;
@@ -389,6 +390,7 @@ static void adapt(struct chunker *c, uint64_t rows, int64_t ms)
 		c->size = ROWS_MAX;
 }
 
+/* model: CHUNK_DONE */
 void chunker_done(struct chunker *c, const struct chunk *chunk, uint64_t rows, int64_t ms)
 {
 	struct record *r;

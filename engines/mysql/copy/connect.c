@@ -68,6 +68,7 @@ static int holders(TALLOC_CTX *ctx, struct db *db, const char *schema, const cha
 	return db_query(ctx, db, sql.data, out, err);
 }
 
+/* model: COPY_EVICT */
 int copy_evict(struct db *db, const char *schema, const char *table, struct sb_err *err)
 {
 	int64_t until = clock_ms() + EVICT_MS;

@@ -118,6 +118,7 @@ static int connect(TALLOC_CTX *ctx, const struct cutover *c, const struct copy_t
 	return 0;
 }
 
+/* model: CUTOVER_LOCK */
 static int lock_all(const struct cutover *c, struct db *a, bool sentries,
 		    struct sb_err *err)
 {
@@ -426,6 +427,7 @@ static int look(const struct cutover *c, struct db *control, int heard,
 	return heard > 0 ? sb_err(err, SB_ERETRY, "The RENAME had no effect.") : heard;
 }
 
+/* model: CUTOVER_SWAP */
 int cutover_try(const struct cutover *c, struct db *control, struct sb_err *err)
 {
 	TALLOC_CTX *mem = mem_ctx(NULL, "cutover");

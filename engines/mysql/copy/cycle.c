@@ -114,6 +114,7 @@ static void note_watermark(struct change *c, struct change_table *x)
 	x->watermark = chunker_watermark(c->mem, x->chunker, &x->all);
 }
 
+/* model: FLUSH_NOTHING, FLUSH_ASK */
 int change_flush(struct change *c, struct db *locked, struct sb_err *err)
 {
 	struct change_table *x = copied(c);
@@ -146,6 +147,7 @@ int change_flush(struct change *c, struct db *locked, struct sb_err *err)
 /* ---- checkpoint -----------------------------------------------------------------------
  */
 
+/* model: COPY_SAVE */
 int change_save(struct change *c, struct sb_err *err)
 {
 	TALLOC_CTX *mem = mem_ctx(NULL, "save");

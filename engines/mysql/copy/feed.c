@@ -80,6 +80,7 @@ static int stopped(struct sb_err *err)
 	return sb_err(err, SB_ERETRY, "The change feed was stopped.");
 }
 
+/* model: FEED_READ */
 static int on_key(void *arg, size_t table, const struct rows_key *key, struct sb_err *err)
 {
 	struct feed *f = arg;
@@ -367,6 +368,7 @@ int feed_start(TALLOC_CTX *ctx, const struct db_params *target,
 	return 0;
 }
 
+/* model: FLUSH_TAKE */
 void feed_take(TALLOC_CTX *ctx, struct feed *f, struct pending **out,
 	       struct stream_position *at)
 {

@@ -92,7 +92,7 @@ static void add_watermark(struct batch *x, struct buf *b)
  */
 
 /* Read the keys with a lock, so that rows behind the watermark, which nobody copies now,
- * are visible to every chunk from here on. */
+ * are visible to every chunk from here on. model: FLUSH_SEE */
 static int see(struct batch *x, const char *where, struct sb_err *err)
 {
 	const struct copy_table *t = x->f->t;
@@ -151,6 +151,7 @@ static int delete_rows(struct batch *x, const char *where, bool anyway,
 
 enum step { REPLACE_ROWS, DELETE_ALL, INSERT_ROWS };
 
+/* model: FLUSH_COMMIT */
 static int execute(struct batch *x, enum step step, size_t from, size_t to,
 		   struct sb_err *err)
 {
@@ -187,6 +188,7 @@ static int execute(struct batch *x, enum step step, size_t from, size_t to,
 	return rc;
 }
 
+/* model: FLUSH_GIVE_BACK */
 static void give_back(struct batch *x, size_t from, size_t to)
 {
 	for (size_t i = from; i < to; i++) {
