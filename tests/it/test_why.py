@@ -4,6 +4,7 @@ when, and what a person can do; for applies that live, and for rows as crashes l
 """
 import datetime
 import os
+import re
 import signal
 
 import pytest
@@ -104,7 +105,7 @@ def test_a_failed_one_tells_why(rows, client):
     ("running", HOUR, None, "parked", ["without us", "looks again"]),
     ("running", HOUR, "h/1", "driven", ["h/1", "another takes over"]),
     ("running", "NOW(6) - INTERVAL 2 SECOND", "h/1", "driver_died", ["h/1", "takes over"]),
-    ("running", "NOW(6) - INTERVAL 2 MINUTE", "h/1", "overdue", ["120 s", "h/1"]),
+    ("running", "NOW(6) - INTERVAL 2 MINUTE", "h/1", "overdue", [r"1[23]\d s", "h/1"]),
     ("waiting_for_cutover", HOUR, "h/1", "driven", ["ready for its cutover"]),
     ("pending", HOUR, None, "waiting", ["before"]),
     ("pending", None, None, "unreleased", ["the reaper"]),
@@ -116,7 +117,7 @@ def test_situations(rows, client, state, due, owner, situation, words):
     answer = why(client, rows.public_id(apply))
     op = only(answer)
     assert op["situation"] == situation
-    assert all(w in op["sentence"] for w in words), op["sentence"]
+    assert all(re.search(w, op["sentence"]) for w in words), op["sentence"]
     claimable = rows.count("apply_operations", "claim_after <= NOW(6)")
     assert op["claimable"] == bool(claimable)
     assert op["attempts_left"] == 6
