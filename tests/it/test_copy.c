@@ -467,6 +467,8 @@ static const struct {
 	{ "engine.mysql.copy.flush", 2 },
 	{ "engine.mysql.copy.saved", 2 },
 	{ "engine.mysql.copy.built", 1 },
+	{ "engine.mysql.copy.check.locked", 1 },
+	{ "engine.mysql.copy.checked", 1 },
 	{ "engine.mysql.copy.cutover.locked", 1 },
 	{ "engine.mysql.copy.cutover.rename", 1 },
 	{ "engine.mysql.copy.cutover.renamed", 1 },
@@ -580,9 +582,9 @@ static void every_shape_under_load(void **unused)
 
 static void halted_in_every_phase_and_taken_up(void **unused)
 {
-	static const enum copy_phase phases[] = { COPY_COPYING, COPY_BUILDING,
-						  COPY_CATCHING_UP, COPY_READY,
-						  COPY_CUTTING_OVER };
+	static const enum copy_phase phases[] = { COPY_COPYING,	    COPY_BUILDING,
+						  COPY_CATCHING_UP, COPY_CHECKING,
+						  COPY_READY,	    COPY_CUTTING_OVER };
 	unsigned seed = (unsigned)clock_ms();
 
 	(void)unused;

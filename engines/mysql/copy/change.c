@@ -20,19 +20,11 @@
 
 #define LOOK_MS		      50
 #define FIRST_ROWS	      1000 /* of a chunk */
-#define NEAR_KEYS	      1000 /* so few keys wait: the lock can be asked for */
+#define CHECK_AGAIN_MS	      ((int64_t)60 * 60 * 1000)
 #define CUTOVER_TRIES	      50
 #define CUTOVER_FIRST_MS      200
 #define CUTOVER_MOST_MS	      10000
 #define ER_DUPLICATE_KEY_NAME 1061
-
-static void enter_phase(struct change *c, struct change_table *x, enum copy_phase phase)
-{
-	x->phase = phase;
-	log_info("engine.mysql.copy.phase", "%s.%s: %s", x->t->schema, x->t->table,
-		 copy_phase_words(phase));
-	change_report(c);
-}
 
 /* ---- copy -----------------------------------------------------------------------------
  */
@@ -79,7 +71,7 @@ static int copy_table(struct change *c, struct change_table *x, struct sb_err *e
 		talloc_free(mem);
 		return 0;
 	}
-	enter_phase(c, x, COPY_COPYING);
+	change_phase(c, x, COPY_COPYING);
 	x->chunker = chunker_new(mem, x->t, x->watermark, FIRST_ROWS);
 	chunker_target(x->chunker, v.chunk_ms);
 	rc = copiers_start(mem, c->args->target, x->t, x->chunker, v.threads, &copiers,
@@ -112,7 +104,7 @@ static int build_indexes(struct change *c, struct change_table *x, struct sb_err
 		talloc_free(mem);
 		return 0;
 	}
-	enter_phase(c, x, COPY_BUILDING);
+	change_phase(c, x, COPY_BUILDING);
 	rc = build_start(mem, c->args->target, x->t,
 			 mem_printf(mem, "ALTER TABLE %s %s", x->t->shadow, x->deferred),
 			 &b, err);
@@ -137,37 +129,35 @@ static int build_indexes(struct change *c, struct change_table *x, struct sb_err
 	return change_save(c, err);
 }
 
-/* ---- catch up -------------------------------------------------------------------------
- */
+/* ---- compare, wait
+ * -------------------------------------------------------------------- */
 
-/* Until the feed has been at the end of the binlog with little left to flush. */
-static int catch_up(struct change *c, struct sb_err *err)
+static int check_all(struct change *c, bool idle, struct sb_err *err)
 {
-	int rc = 0;
-
-	while (rc == 0) {
-		TALLOC_CTX *mem = mem_ctx(NULL, "catch up");
-		struct stream_position end;
-
-		rc = change_tick(c, err);
-		if (rc == 0)
-			rc = change_flush(c, NULL, err) < 0 ? -1 : 0;
-		if (rc == 0)
-			rc = stream_end(mem, c->work, &end, err);
-		if (rc == 0)
-			rc = feed_reached(c->feed, &end, LOOK_MS, err);
-		if (rc == 1 && feed_waiting(c->feed) > NEAR_KEYS)
-			rc = 0;
-		talloc_free(mem);
-	}
-	return rc < 0 ? -1 : 0;
+	for (size_t i = 0; i < c->n; i++)
+		change_phase(c, &c->tables[i], COPY_CHECKING);
+	for (size_t i = 0; i < c->n; i++)
+		if (change_check(c, &c->tables[i], idle, err) < 0)
+			return -1;
+	FAULT("engine.mysql.copy.checked");
+	for (size_t i = 0; i < c->n; i++)
+		change_phase(c, &c->tables[i], COPY_READY);
+	return 0;
 }
 
+/* As long as that takes it compares again from time to time. */
 static int stay_ready(struct change *c, struct sb_err *err)
 {
+	int64_t checked = clock_ms();
+
 	while (!c->args->hooks->cutover_wanted(c->args->hooks->arg)) {
 		if (change_tick(c, err) < 0)
 			return -1;
+		if (clock_ms() - checked >= CHECK_AGAIN_MS) {
+			if (check_all(c, true, err) < 0)
+				return -1;
+			checked = clock_ms();
+		}
 		clock_sleep_ms(LOOK_MS);
 	}
 	return 0;
@@ -176,27 +166,9 @@ static int stay_ready(struct change *c, struct sb_err *err)
 /* ---- cutover --------------------------------------------------------------------------
  */
 
-/* With write locks on all tables: everything up to the end of the binlog, by then. */
 static int drain(void *arg, struct db *locked, int64_t until_ms, struct sb_err *err)
 {
-	struct change *c = arg;
-	TALLOC_CTX *mem = mem_ctx(NULL, "drain");
-	struct stream_position end;
-	int rc = stream_end(mem, c->work, &end, err);
-
-	if (rc == 0)
-		rc = feed_reached(c->feed, &end, until_ms - clock_ms(), err);
-	while (rc == 1) {
-		int flushed = change_flush(c, locked, err);
-
-		if (flushed != 0) {
-			rc = flushed;
-			break;
-		}
-		rc = clock_ms() < until_ms;
-	}
-	talloc_free(mem);
-	return rc;
+	return change_drain(arg, locked, until_ms, err);
 }
 
 static void own(void *arg, uint64_t connection_id)
@@ -262,7 +234,7 @@ static int swap(struct change *c, struct sb_err *err)
 	int rc = 0;
 
 	for (size_t i = 0; i < c->n; i++)
-		enter_phase(c, &c->tables[i], COPY_CUTTING_OVER);
+		change_phase(c, &c->tables[i], COPY_CUTTING_OVER);
 	while (rc == 0 && c->cutover_attempts < CUTOVER_TRIES) {
 		int64_t until = clock_ms() + pause;
 
@@ -282,7 +254,7 @@ static int finish(struct change *c, struct sb_err *err)
 
 	for (size_t i = 0; i < c->n; i++) {
 		c->tables[i].swapped = true;
-		enter_phase(c, &c->tables[i], COPY_DONE);
+		change_phase(c, &c->tables[i], COPY_DONE);
 	}
 	if (lost > 0)
 		log_error(
@@ -316,12 +288,9 @@ static int go(struct change *c, struct sb_err *err)
 		if (build_indexes(c, &c->tables[i], err) < 0)
 			return -1;
 	for (size_t i = 0; i < c->n; i++)
-		enter_phase(c, &c->tables[i], COPY_CATCHING_UP);
-	if (catch_up(c, err) < 0)
-		return -1;
-	for (size_t i = 0; i < c->n; i++)
-		enter_phase(c, &c->tables[i], COPY_READY);
-	if (stay_ready(c, err) < 0 || catch_up(c, err) < 0 || swap(c, err) < 0)
+		change_phase(c, &c->tables[i], COPY_CATCHING_UP);
+	if (change_catch_up(c, err) < 0 || check_all(c, false, err) < 0 ||
+	    stay_ready(c, err) < 0 || change_catch_up(c, err) < 0 || swap(c, err) < 0)
 		return -1;
 	return finish(c, err);
 }

@@ -1,5 +1,6 @@
 /*
- * change_internal.h - a change while it runs, as change.c, begin.c and cycle.c see it.
+ * change_internal.h - a change while it runs, as change.c, begin.c, cycle.c and
+ * checksum.c see it.
  */
 #ifndef SB_ENGINES_MYSQL_COPY_CHANGE_INTERNAL_H
 #define SB_ENGINES_MYSQL_COPY_CHANGE_INTERNAL_H
@@ -54,6 +55,22 @@ int change_tick(struct change *c, struct sb_err *err) MUST_CHECK;
 int change_flush(struct change *c, struct db *locked, struct sb_err *err) MUST_CHECK;
 int change_save(struct change *c, struct sb_err *err) MUST_CHECK;
 void change_report(struct change *c);
+void change_phase(struct change *c, struct change_table *x, enum copy_phase phase);
+/* Until the feed has been at the end of the binlog with little left to flush. */
+int change_catch_up(struct change *c, struct sb_err *err) MUST_CHECK;
+/* While nobody can write: bring the shadows up to the end of the binlog by then
+ * (clock_ms()). 1 = they are, 0 = not in time, -1. `locked` as for change_flush(). */
+int change_drain(struct change *c, struct db *locked, int64_t until_ms,
+		 struct sb_err *err) MUST_CHECK;
 bool change_halted(const struct change *c);
+
+/*
+ * checksum.c: compare a table with its shadow, make equal what differs, and compare all
+ * of it again. 0 = they are equal, -1: also when they never become so, and then the
+ * table's progress is forgotten. `idle`: for as long as the cutover is not wanted; 0 also
+ * when it is, as long as nothing had to be made equal.
+ */
+int change_check(struct change *c, struct change_table *x, bool idle,
+		 struct sb_err *err) MUST_CHECK;
 
 #endif

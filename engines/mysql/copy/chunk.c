@@ -146,9 +146,8 @@ void chunk_condition(struct buf *b, const struct copy_key *key, bool shadow,
 /* ---- the next bound ------------------------------------------------------------------
  */
 
-/* The n-th row behind `after`, as a bound of ctx; NULL = there are fewer. */
-static int nth_row(TALLOC_CTX *ctx, const struct copy_table *t, struct db *db,
-		   const char *after, uint64_t n, char **out, struct sb_err *err)
+int chunk_nth_row(TALLOC_CTX *ctx, const struct copy_table *t, struct db *db,
+		  const char *after, uint64_t n, char **out, struct sb_err *err)
 {
 	TALLOC_CTX *mem = mem_ctx(NULL, "nth row");
 	const struct copy_key *key = &t->key;
@@ -233,7 +232,7 @@ static int find_end(struct chunker *c, struct db *db, uint64_t n, char **upto,
 	if (c->all)
 		return 0;
 	if (!c->t->key.integer || !c->dense) {
-		if (nth_row(c->mem, c->t, db, c->cursor, n, upto, err) < 0)
+		if (chunk_nth_row(c->mem, c->t, db, c->cursor, n, upto, err) < 0)
 			return -1;
 		if (c->t->key.integer && *upto && c->cursor)
 			c->dense = to_integer(*upto) - to_integer(c->cursor) <

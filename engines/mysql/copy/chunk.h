@@ -72,6 +72,12 @@ uint64_t chunker_rows(struct chunker *c);
 void chunk_condition(struct buf *b, const struct copy_key *key, bool shadow,
 		     const char *after, const char *upto);
 
+/* The n-th row of the original behind `after`, as a bound of ctx; NULL = there are fewer.
+ * Only where n_bounds > 0. */
+int chunk_nth_row(TALLOC_CTX *ctx, const struct copy_table *t, struct db *db,
+		  const char *after, uint64_t n, char **out,
+		  struct sb_err *err) MUST_CHECK;
+
 /* Split a bound into its n literals (of ctx). */
 char **chunk_literals(TALLOC_CTX *ctx, const char *bound, size_t n);
 

@@ -17,7 +17,8 @@
 #define CONNECT_BUILD	65
 #define CONNECT_LOCKER	66 /* holds LOCK TABLES for the cutover */
 #define CONNECT_RENAMER 67 /* a RENAME that must not outlive its driver unseen */
-#define CONNECT_PLACES	68
+#define CONNECT_CHECK	68
+#define CONNECT_PLACES	69
 
 /* Open, set up (copy_session), take the place's lock. SB_EBUSY: somebody holds it. */
 int copy_connect(TALLOC_CTX *ctx, const struct db_params *target,

@@ -6,6 +6,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/fault.h"
+#include "core/base/log.h"
 #include "engines/mysql/checkpoint.h"
 #include "engines/mysql/copy/change_internal.h"
 #include "engines/mysql/copy/flush.h"
@@ -15,6 +16,8 @@
 #define SAVE_MS	   4000	 /* ENGINE.md B: at least every 5 s */
 #define REPORT_MS  500
 #define RATE_MS	   2000
+#define WAIT_MS	   50
+#define NEAR_KEYS  1000 /* so few keys wait: a lock can be asked for */
 /* A row that does not go in may wait for another's event; after so many cycles it does
  * not. */
 #define DUPLICATE_CYCLES 5
@@ -210,6 +213,17 @@ void change_report(struct change *c)
 	}
 }
 
+void change_phase(struct change *c, struct change_table *x, enum copy_phase phase)
+{
+	x->phase = phase;
+	log_info("engine.mysql.copy.phase", "%s.%s: %s", x->t->schema, x->t->table,
+		 copy_phase_words(phase));
+	change_report(c);
+}
+
+/* ---- all the time ---------------------------------------------------------------------
+ */
+
 /* A chunk met a duplicate. What displaced the value is in the binlog by now: flush all of
  * that. */
 static int clear_suspicion(struct change *c, struct sb_err *err)
@@ -255,4 +269,51 @@ int change_tick(struct change *c, struct sb_err *err)
 		c->report_ms = now;
 	}
 	return 0;
+}
+
+/* ---- to the end of the binlog ---------------------------------------------------------
+ */
+
+int change_catch_up(struct change *c, struct sb_err *err)
+{
+	int rc = 0;
+
+	while (rc == 0) {
+		TALLOC_CTX *mem = mem_ctx(NULL, "catch up");
+		struct stream_position end;
+
+		rc = change_tick(c, err);
+		if (rc == 0)
+			rc = change_flush(c, NULL, err) < 0 ? -1 : 0;
+		if (rc == 0)
+			rc = stream_end(mem, c->work, &end, err);
+		if (rc == 0)
+			rc = feed_reached(c->feed, &end, WAIT_MS, err);
+		if (rc == 1 && feed_waiting(c->feed) > NEAR_KEYS)
+			rc = 0;
+		talloc_free(mem);
+	}
+	return rc < 0 ? -1 : 0;
+}
+
+int change_drain(struct change *c, struct db *locked, int64_t until_ms,
+		 struct sb_err *err)
+{
+	TALLOC_CTX *mem = mem_ctx(NULL, "drain");
+	struct stream_position end;
+	int rc = stream_end(mem, c->work, &end, err);
+
+	if (rc == 0)
+		rc = feed_reached(c->feed, &end, until_ms - clock_ms(), err);
+	while (rc == 1) {
+		int flushed = change_flush(c, locked, err);
+
+		if (flushed != 0) {
+			rc = flushed;
+			break;
+		}
+		rc = clock_ms() < until_ms;
+	}
+	talloc_free(mem);
+	return rc;
 }
