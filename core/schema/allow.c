@@ -23,8 +23,13 @@
  * ends MariaDB 10.11, one of 10,000 minus signs MySQL 9. With 500 functions and 2,000
  * signs both live.
  */
-#define MAX_BRACKETS	100  /* within each other */
-#define MAX_OPERATIONS	1000 /* in a column, a constraint, an index, a partition */
+#define MAX_BRACKETS   100  /* within each other */
+#define MAX_OPERATIONS 1000 /* in a column, a constraint, an index, a partition */
+/* Columns are compared with each other, and MariaDB cannot be killed at that: 250,000
+ * keep a processor busy for many minutes. Neither server takes more than 4096, and 128
+ * indexes.
+ */
+#define MAX_PARTS	5000
 #define BYTE_ORDER_MARK "\xef\xbb\xbf"
 #define ONE_STATEMENT	"a schema file holds exactly one CREATE TABLE statement"
 
@@ -277,7 +282,7 @@ static bool ends_part(const struct token *comma, const struct token *part)
 static int check_depth(const struct tokens *t, struct sb_err *err)
 {
 	const struct token *part = t->v;
-	size_t operations = 0;
+	size_t operations = 0, lists = 0, parts = 0;
 
 	for (size_t i = 0; i < t->n; i++) {
 		const struct token *k = &t->v[i];
@@ -286,9 +291,15 @@ static int check_depth(const struct tokens *t, struct sb_err *err)
 			operations = 0;
 			if (k->depth == 1)
 				part = k + 1;
+			if (k->depth == 1 && lists == 1 && ++parts > MAX_PARTS)
+				return refuse(
+					k, err,
+					"more than 5000 columns, keys and constraints",
+					"servers take no more: use several tables");
 		} else if (token_punct(k, '(') && k->depth == 0) {
 			operations = 0;
 			part = k + 1;
+			lists++;
 		} else if (k->type == TOKEN_WORD ||
 			   (k->type == TOKEN_PUNCT && !token_punct(k, ',') &&
 			    !token_punct(k, ')'))) {

@@ -54,7 +54,8 @@ def test_too_large_a_body(stack):
                         ("CREATE TABLE t (a int PRIMARY KEY, CHECK (" + "a + " * 60000 + "a > 0))", "line 1: an expression of more than"),
                         ("CREATE TABLE t (a enum('" + "','".join(str(i) for i in range(70000)) + "'))", "65535"),
                         ("CREATE TABLE t (a enum('" + "x" * (1 << 20) + "'))", "huge.sql"),
-                        ("CREATE TABLE t (" + ", ".join(f"c{i} int" for i in range(5000)) + ")", "huge.sql")):
+                        ("CREATE TABLE t (" + ", ".join(f"c{i} int" for i in range(5000)) + ")", "huge.sql"),
+                        ("CREATE TABLE t (" + ", ".join(f"c{i} int" for i in range(250000)) + ")", "5000 columns")):
         plan = stack.post_plan({"huge.sql": text}).expect(200)
         assert len(plan["errors"]) == 1 and "shop/huge.sql: " in plan["errors"][0] and words in plan["errors"][0], \
             (text[:60], [e[:300] for e in plan["errors"]])

@@ -378,6 +378,8 @@ static void deep_expressions_are_refused(void **unused)
 				"))", DEEP));
 	assert_true(is_allowed("CREATE TABLE t (a int", ", b int NOT NULL COMMENT 'x'",
 			       5000, ")", ""));
+	assert_false(is_allowed("CREATE TABLE t (a int", ", b int", 5001, ")",
+				"more than 5000 columns"));
 	assert_true(is_allowed(RANGES, ", PARTITION p VALUES LESS THAN MAXVALUE", 5000,
 			       ")", ""));
 	assert_true(is_allowed(SUBRANGES, ", SUBPARTITION s ENGINE = InnoDB", 5000, "))",
