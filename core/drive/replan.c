@@ -147,6 +147,24 @@ static const char *seen_now(const struct schema_plan *fresh, const struct task *
 }
 
 /*
+ * A DROP reads the same whatever became of the table. What is dropped has to be what was
+ * reviewed; once a statement of ours about it was carried out, it is not that any more.
+ */
+static bool drops_another(TALLOC_CTX *ctx, const struct drive *d, const struct plan *plan,
+			  const struct schema_plan *fresh, const struct table_work *w)
+{
+	const struct task *t = &d->tasks[w->tasks[0]];
+	const char *was, *is;
+
+	if (w->n_changes < w->n_tasks || strcmp(t->action, "drop") != 0)
+		return false;
+	was = seen_by_plan(ctx, d, plan, t);
+	is = seen_now(fresh, t);
+	return was && is && strcmp(was, is) != 0 &&
+	       schema_drift(ctx, was, is, fresh->flavor) != NULL;
+}
+
+/*
  * What has happened to the table since the plan was made; "" when that is not told: once
  * a statement of ours was carried out, the difference is also our own work.
  */
@@ -197,7 +215,7 @@ static void compare(TALLOC_CTX *ctx, const struct drive *d, const struct plan *p
 		    const struct schema_plan *fresh, const struct table_work *w,
 		    struct replan *out)
 {
-	bool rest = is_rest(d, w);
+	bool rest = is_rest(d, w) && !drops_another(ctx, d, plan, fresh, w);
 	char *reason = rest ? NULL : drift(ctx, d, plan, fresh, w);
 
 	for (size_t i = 0; i < w->n_tasks; i++) {

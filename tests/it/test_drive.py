@@ -278,6 +278,20 @@ def test_drift_between_plan_and_drive_is_refused(stack):
     invariants.check_rest(stack)
 
 
+def test_a_table_that_was_changed_meanwhile_is_not_dropped(idle):
+    """DROP TABLE reads the same whatever became of the table since it was reviewed."""
+    stack = idle
+    create(stack, USERS, ORDERS)
+    apply_id = stack.apply(stack.plan([USERS]), allow_unsafe="true")
+    stack.target("ALTER TABLE orders ADD COLUMN surprise int")
+    stack.command("restart-cron")
+    failed = stack.wait_state(apply_id, ("failed", "completed"))
+    assert failed["state"] == "failed"
+    assert "shop.orders has changed since the plan was reviewed." in failed["error_message"]
+    assert "as if by \"ALTER TABLE `orders` ADD COLUMN `surprise`" in failed["error_message"]
+    assert "surprise" in stack.create_table("orders")
+
+
 def test_storage_away_in_the_middle_of_a_drive(fresh_stack):
     """The engine goes on, the driver finds storage again, nothing is lost or done twice."""
     stack = fresh_stack()
