@@ -5,7 +5,6 @@
 
 #include <string.h>
 
-#include "core/base/fault.h"
 #include "engines/mysql/copy/check_sql.h"
 #include "engines/mysql/copy/connect.h"
 
@@ -159,8 +158,6 @@ int settle_repair(struct settle *s, const struct check_range *r, struct sb_err *
 			    err);
 		if (rc == 0)
 			rc = db_run(s->db, take_rows(mem, s, s->t->shadow, r), err);
-		if (rc == 0)
-			rc = FAULT_ERR("engine.mysql.copy.check.repair", err);
 		duplicate = rc < 0 && db_error_kind(err->db_errno) == DB_ERR_DUPLICATE;
 		if (rc == 0)
 			rc = db_commit(s->db, err) < 0 ? -1 : 1;
