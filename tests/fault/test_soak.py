@@ -16,4 +16,6 @@ def test_everything_is_killed_at_random(fresh_stack):
     problems = soak.run()
     print(f"seed {seed}: {soak.summary()}")
     assert not problems, f"SB_SEED={seed}\n" + "\n".join(problems)
-    assert soak.count["completed"] > 5 and soak.count["kill driver"] > 0
+    # What is killed is drawn by lot, and so is how often.
+    killed = sum(n for what, n in soak.count.items() if what.startswith(("kill ", "end ")))
+    assert soak.count["completed"] > 5 and killed > 0
