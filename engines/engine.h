@@ -174,6 +174,9 @@ struct engine_progress {
 	int64_t rows_copied, rows_total; /* -1 = unknown */
 	int percent;			 /* 0..100, -1 = unknown */
 	int64_t eta_seconds;		 /* -1 = unknown */
+	int64_t rows_per_second;	 /* copied or compared lately; -1 = unknown */
+	int64_t checksum_rows;		 /* compared so far; -1 = not comparing */
+	int64_t pending_keys; /* changed rows that wait to be copied; -1 = unknown */
 	bool is_instant, throttled;
 	char throttle_reason[256];
 	char detail[256]; /* what it is doing, in words */

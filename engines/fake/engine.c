@@ -237,7 +237,10 @@ static void truth(struct json_object *change, const char *table,
 	*p = (struct engine_progress){ .state = state_of(change, table),
 				       .rows_copied = last > 0 ? 1000 * at / last : 1000,
 				       .rows_total = 1000,
-				       .eta_seconds = -1 };
+				       .eta_seconds = -1,
+				       .rows_per_second = -1,
+				       .checksum_rows = -1,
+				       .pending_keys = -1 };
 	p->percent = (int)(p->rows_copied / 10);
 	if (p->state == ENGINE_TASK_FAILED)
 		(void)sb_err(

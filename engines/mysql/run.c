@@ -282,7 +282,10 @@ static void reset_slots(struct engine_run *run, size_t n)
 		run->slots[i].progress = (struct engine_progress){ .rows_copied = -1,
 								   .rows_total = -1,
 								   .percent = -1,
-								   .eta_seconds = -1 };
+								   .eta_seconds = -1,
+								   .rows_per_second = -1,
+								   .checksum_rows = -1,
+								   .pending_keys = -1 };
 }
 
 int mysql_start(TALLOC_CTX *ctx, struct engine_run *run, const struct engine_work *work,
