@@ -14,6 +14,7 @@
 #define SB_ENGINES_ENGINE_H
 
 #include "core/base/db.h"
+#include "core/base/throttle.h"
 
 /* What an engine can do beyond running a statement; a user is told before "accepted". */
 #define ENGINE_CAPS(X)                                                                \
@@ -100,6 +101,8 @@ struct engine_request {
 	const char *operation;
 	uint64_t lease_token;
 	struct engine_options options;
+	/* When a copy waits; NULL = never. Outlives the run. */
+	const struct throttle_limits *throttle;
 	const struct engine_task
 		*tasks; /* every unfinished one: their tables get locked */
 	size_t n_tasks;

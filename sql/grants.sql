@@ -19,6 +19,11 @@ GRANT PROCESS ON *.* TO 'schemabot_ddl'@'localhost';
 -- On MySQL also: which statement holds a lock, and how far a long ALTER is.
 GRANT SELECT ON `performance_schema`.* TO 'schemabot_ddl'@'localhost';
 
+--    On each server that `throttle` names among its replicas, an account that may ask how far behind
+--    it is (MySQL: REPLICATION CLIENT):
+-- CREATE USER IF NOT EXISTS 'schemabot_lag'@'%' IDENTIFIED BY 'REPLACE_ME';
+-- GRANT REPLICA MONITOR ON *.* TO 'schemabot_lag'@'%';
+
 -- 3. Recommended: an account for nothing but scratch schemas, whose names begin with the year.
 --    Name it as `workspace` in the configuration, on the target's own server or on another of
 --    the same version. What comes out of schema files is then executed by this account alone,

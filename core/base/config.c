@@ -19,6 +19,7 @@
 #define MAX_NAME	64
 #define OUR_SCHEMAS	"_schemabot_" /* scratch, state, quarantine */
 #define MAX_SECRET_FILE 4096
+#define REPLICA_SECONDS 2    /* for an answer of one that may be late */
 #define MAX_ROUTE	1000 /* bytes of all deployments' names; the rows' columns */
 
 /* ---- loading ---------------------------------------------------------------------- */
@@ -165,6 +166,32 @@ static int load_map(const struct loader *l, const config_setting_t *map,
 	return 0;
 }
 
+/* ( { host = "a"; }, { host = "b"; } ) */
+static int load_list(const struct loader *l, const config_setting_t *at,
+		     const struct key *key, char *base)
+{
+	int n = config_setting_length(at);
+	char *array;
+
+	if (!config_setting_is_list(at))
+		return bad(l, at, "'%s' must be a list of groups: ( { … }, { … } )",
+			   key->name);
+	array = mem_alloc(l->ctx, key->sub->size, (size_t)n, key->name);
+	for (int i = 0; i < n; i++) {
+		const config_setting_t *child = config_setting_get_elem(at, (unsigned)i);
+
+		if (!config_setting_is_group(child))
+			return bad(l, at, "'%s' must have nothing but groups { … } in it",
+				   key->name);
+		if (load_section(l, child, key->sub, array + (size_t)i * key->sub->size) <
+		    0)
+			return -1;
+	}
+	*(void **)(void *)(base + key->offset) = array;
+	*(size_t *)(void *)(base + key->count) = (size_t)n;
+	return 0;
+}
+
 /* [ "eu", "us" ] */
 static int load_names(const struct loader *l, const config_setting_t *at,
 		      const struct key *key, char *base)
@@ -266,6 +293,7 @@ static int load_text(const struct loader *l, const config_setting_t *at,
 	case KEY_GROUP:
 	case KEY_OPTION:
 	case KEY_MAP:
+	case KEY_LIST:
 	case KEY_STRMAP:
 	case KEY_NAMES:
 	case KEY_LEVELS:
@@ -323,12 +351,12 @@ static int load_key(const struct loader *l, const config_setting_t *group,
 	if (!at) {
 		if (!key->preset)
 			return bad(l, group, "'%s' is missing (%s)", key->name, key->doc);
-		if (key->type == KEY_MAP || key->type == KEY_STRMAP ||
-		    key->type == KEY_NAMES || key->type == KEY_OPTION ||
-		    key->type == KEY_LEVELS)
+		if (key->type == KEY_MAP || key->type == KEY_LIST ||
+		    key->type == KEY_STRMAP || key->type == KEY_NAMES ||
+		    key->type == KEY_OPTION || key->type == KEY_LEVELS)
 			return 0;
 		if (key->type == KEY_GROUP)
-			return load_absent_group(l, key, base);
+			return load_absent_group(l, key, value);
 		if (key->type == KEY_INT)
 			return load_int(l, group, key, (int)strtol(key->preset, NULL, 10),
 					value);
@@ -338,12 +366,14 @@ static int load_key(const struct loader *l, const config_setting_t *group,
 	case KEY_GROUP:
 		if (!config_setting_is_group(at))
 			return bad(l, at, "'%s' must be a group { … }", key->name);
-		return load_section(l, at, key->sub, base);
+		return load_section(l, at, key->sub, value);
 	case KEY_OPTION:
 		return load_option(l, at, key, value);
 	case KEY_MAP:
 	case KEY_STRMAP:
 		return load_map(l, at, key, base);
+	case KEY_LIST:
+		return load_list(l, at, key, base);
 	case KEY_NAMES:
 		return load_names(l, at, key, base);
 	case KEY_LEVELS:
@@ -465,6 +495,14 @@ static void complete_deployment(const struct loader *l, struct config_deployment
 		d->workspace->name = mem_printf(l->ctx, "%s (workspace)", name);
 		d->workspace->role = DB_TARGET;
 		d->workspace->io_seconds = 30;
+	}
+	for (size_t i = 0; i < d->throttle.n_replicas; i++) {
+		struct db_params *r = &d->throttle.replicas[i];
+
+		r->name = *r->socket ? r->socket
+				     : mem_printf(l->ctx, "%s:%u", r->host, r->port);
+		r->role = DB_TARGET;
+		r->connect_seconds = r->io_seconds = REPLICA_SECONDS;
 	}
 	if (!*d->target)
 		d->target = target;

@@ -15,6 +15,7 @@
 
 #include "core/base/db.h"
 #include "core/base/log.h"
+#include "core/base/throttle.h"
 
 enum config_role { ROLE_READ = 1, ROLE_WRITE = 2 };
 
@@ -32,7 +33,8 @@ struct config_schema {
 struct config_deployment {
 	const char *name, *target; /* the route, as requests and replies name it */
 	struct db_params db;
-	struct db_params *workspace;   /* scratch schemas are made there; NULL: on db */
+	struct db_params *workspace; /* scratch schemas are made there; NULL: on db */
+	struct throttle_limits throttle;
 	struct config_schema *schemas; /* at least one; all have the same namespaces */
 	size_t n_schemas;
 };

@@ -19,9 +19,10 @@ enum key_type {
 	KEY_LEVEL,  /* enum log_level */
 	KEY_ROLE,   /* enum config_role */
 	KEY_CHOICE, /* const char *, one of `choices` */
-	KEY_GROUP,  /* a section inside the same struct */
+	KEY_GROUP,  /* a section inside the same struct, at `offset` of it */
 	KEY_OPTION, /* a section that may be left out: a pointer to a struct, or NULL */
-	KEY_MAP, /* named sections: an array of structs whose first member is the name */
+	KEY_MAP,  /* named sections: an array of structs whose first member is the name */
+	KEY_LIST, /* sections without names: an array of structs */
 	KEY_STRMAP, /* named strings: an array of struct config_schema */
 	KEY_NAMES,  /* strings: an array of const char * */
 	KEY_LEVELS, /* names of `names` = words of `choices`: array of struct config_lint
@@ -42,8 +43,8 @@ struct key {
 	const char *preset; /* default as text; NULL = required */
 	int min, max;	    /* KEY_INT */
 	size_t offset;	    /* of the value, or of the array pointer */
-	size_t count;	    /* KEY_MAP, KEY_STRMAP, KEY_NAMES, KEY_LEVELS: of the size_t
-			       beside it */
+	size_t count;	    /* KEY_MAP, KEY_LIST, KEY_STRMAP, KEY_NAMES, KEY_LEVELS: of
+			       the size_t beside it */
 	const struct section *sub;
 	const char *choices; /* KEY_CHOICE, KEY_LEVELS: words with one space between */
 	const char *names;   /* KEY_LEVELS: likewise */
@@ -56,7 +57,7 @@ struct key {
 struct section {
 	const struct key *keys;
 	size_t n;
-	size_t size;	    /* of one element, for KEY_MAP */
+	size_t size;	    /* of one element, for KEY_MAP and KEY_LIST */
 	const char *fork;   /* NULL = one form only */
 	size_t fork_offset; /* of the count that is 0 in the form without it */
 };

@@ -3,7 +3,7 @@
  */
 #include "core/base/config_internal.h"
 
-struct workspace { /* as struct config_deployment points to it */
+struct connection { /* what a pointer to struct db_params points to */
 	struct db_params db;
 };
 
@@ -32,10 +32,17 @@ struct workspace { /* as struct config_deployment points to it */
 
 #define WORKSPACE(st, field, in_form)                                                      \
 	{ .name = "workspace", .type = KEY_OPTION, .preset = "",                           \
-	  .offset = offsetof(st, field), .sub = &workspace_section, .form = (in_form),     \
+	  .offset = offsetof(st, field), .sub = &connection_section, .form = (in_form),     \
 	  .example = "",                                                                   \
 	  .doc = "where statements are tried out: a server of the same kind and version, or" \
 		 " another account on the same one; default: this server and account" }
+
+#define THROTTLE(st, field, in_form)                                                       \
+	{ .name = "throttle", .type = KEY_GROUP, .preset = "",                             \
+	  .offset = offsetof(st, field), .sub = &throttle_section, .form = (in_form),      \
+	  .example = "",                                                                   \
+	  .doc = "when the copy of a table waits, because the server or its replicas have" \
+		 " too much to do" }
 
 #define SCHEMAS(st, array, counter, in_form, in_example)                                   \
 	{ .name = "schemas", .type = KEY_STRMAP, .preset = "",                             \
@@ -62,14 +69,45 @@ static const struct key token_keys[] = {
 };
 static const struct section token_section = { SECTION(token_keys, struct config_token) };
 
-static const struct key workspace_keys[] = { CONNECTION(struct workspace, db, FORM_BOTH) };
-static const struct section workspace_section = {
-	SECTION(workspace_keys, struct workspace)
+static const struct key connection_keys[] = { CONNECTION(struct connection, db, FORM_BOTH) };
+static const struct section connection_section = {
+	SECTION(connection_keys, struct connection)
+};
+
+static const struct key throttle_keys[] = {
+	{ .name = "max_replica_lag_seconds", .type = KEY_INT, .preset = "120", .max = 86400,
+	  .offset = offsetof(struct throttle_limits, max_replica_lag_seconds),
+	  .example = "120",
+	  .doc = "so far behind any of `replicas` may be; 0 = do not look at them. One that"
+		 " cannot be asked for 45 s counts as too far behind" },
+	{ .name = "max_threads_running", .type = KEY_INT, .preset = "50", .max = 100000,
+	  .offset = offsetof(struct throttle_limits, max_threads_running), .example = "50",
+	  .doc = "statements that the server executes at once (Threads_running without ours);"
+		 " 0 = any number" },
+	{ .name = "max_history_list", .type = KEY_INT, .preset = "1000000",
+	  .max = 2000000000, .offset = offsetof(struct throttle_limits, max_history_list),
+	  .example = "1000000",
+	  .doc = "length of InnoDB's history list, which purge works off; 0 = any" },
+	{ .name = "max_checkpoint_age_percent", .type = KEY_INT, .preset = "0", .max = 100,
+	  .offset = offsetof(struct throttle_limits, max_checkpoint_age_percent),
+	  .example = "0",
+	  .doc = "so full InnoDB's redo log may be; 0 = any. A copy alone fills a small one:"
+		 " set it (80) where the redo log has room for minutes of writes" },
+	{ .name = "replicas", .type = KEY_LIST, .preset = "",
+	  .offset = offsetof(struct throttle_limits, replicas),
+	  .count = offsetof(struct throttle_limits, n_replicas),
+	  .sub = &connection_section, .example = "",
+	  .doc = "whose lag is looked at; the account needs REPLICATION CLIENT there (on"
+		 " MariaDB: REPLICA MONITOR)" },
+};
+static const struct section throttle_section = {
+	SECTION(throttle_keys, struct throttle_limits)
 };
 
 static const struct key deployment_keys[] = {
 	CONNECTION(struct config_deployment, db, FORM_BOTH),
 	WORKSPACE(struct config_deployment, workspace, FORM_BOTH),
+	THROTTLE(struct config_deployment, throttle, FORM_BOTH),
 	{ .name = "target", .type = KEY_STR, .preset = "",
 	  .offset = offsetof(struct config_deployment, target), .example = "",
 	  .doc = "name of the server, as replies show it; default: the deployment's name" },
@@ -96,6 +134,7 @@ static const struct section drops_section = {
 static const struct key environment_keys[] = {
 	CONNECTION(struct config_environment, plain.db, FORM_WITHOUT),
 	WORKSPACE(struct config_environment, plain.workspace, FORM_WITHOUT),
+	THROTTLE(struct config_environment, plain.throttle, FORM_WITHOUT),
 	{ .name = "deployment", .type = KEY_STR, .preset = "default",
 	  .offset = offsetof(struct config_environment, plain.name), .form = FORM_WITHOUT,
 	  .example = "default", .doc = "name of the route, as replies show it" },

@@ -42,6 +42,21 @@ static void dump_map(const struct key *key, const char *base, int depth, FILE *o
 	fputs("};\n", out);
 }
 
+static void dump_list(const struct key *key, const char *base, int depth, FILE *out)
+{
+	const char *array = *(const char *const *)(const void *)(base + key->offset);
+	size_t n = *(const size_t *)(const void *)(base + key->count);
+
+	fprintf(out, "%s = (", key->name);
+	for (size_t i = 0; i < n; i++) {
+		fprintf(out, "%s{\n", i > 0 ? ", " : "");
+		dump_section(key->sub, array + i * key->sub->size, depth + 1, out);
+		indent(out, depth);
+		fputc('}', out);
+	}
+	fputs(");\n", out);
+}
+
 static void dump_names(const struct key *key, const char *base, FILE *out)
 {
 	const char *const *names =
@@ -130,7 +145,7 @@ static void dump_section(const struct section *section, const char *base, int de
 			break;
 		case KEY_GROUP:
 			fprintf(out, "%s = {\n", key->name);
-			dump_section(key->sub, base, depth + 1, out);
+			dump_section(key->sub, value, depth + 1, out);
 			indent(out, depth);
 			fputs("};\n", out);
 			break;
@@ -140,6 +155,9 @@ static void dump_section(const struct section *section, const char *base, int de
 		case KEY_MAP:
 		case KEY_STRMAP:
 			dump_map(key, base, depth, out);
+			break;
+		case KEY_LIST:
+			dump_list(key, base, depth, out);
 			break;
 		case KEY_NAMES:
 			dump_names(key, base, out);
@@ -194,6 +212,11 @@ static void example_section(const struct section *section, enum form form, int d
 			break;
 		case KEY_OPTION:
 			fprintf(out, "// %s = { the keys of a connection, as above };\n",
+				key->name);
+			break;
+		case KEY_LIST:
+			fprintf(out,
+				"// %s = ( { the keys of a connection, as above }, … );\n",
 				key->name);
 			break;
 		case KEY_MAP:

@@ -66,6 +66,7 @@ int drive_open_engine(struct drive *d, bool evict, struct sb_err *err)
 			     .skip_revert = d->options.skip_revert,
 			     .volume = d->volume,
 			     .quarantine_drops = d->quarantine_drops },
+		.throttle = &d->route->throttle,
 		.evict = evict,
 	};
 	struct engine_task *tasks;

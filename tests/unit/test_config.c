@@ -175,6 +175,52 @@ static void a_workspace_is_a_connection_of_its_own(void **unused)
 	free(dump);
 }
 
+static void a_throttle_has_limits_and_replicas(void **unused)
+{
+	const struct throttle_limits *t;
+	char *dump = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&dump, &len);
+	struct config *c;
+	struct sb_err err;
+
+	(void)unused;
+	if (load(STORAGE FLEET(
+			 "deployments = { eu = " SERVER "us = { user = \"t\";"
+			 "password = \"env:TEST_PW\"; throttle = { max_threads_running = 0;"
+			 "max_checkpoint_age_percent = 80; replicas = ("
+			 "{ host = \"db2\"; user = \"r\"; password = \"env:TEST_PW\"; },"
+			 "{ socket = \"/db3\"; user = \"r\"; password = \"env:TEST_PW\"; });"
+			 "}; }; };"),
+		 &c, &err) < 0)
+		fail_msg("%s", err.msg);
+	t = &c->databases[0].environments[0].deployments[0].throttle;
+	assert_int_equal(t->max_replica_lag_seconds, 120);
+	assert_int_equal(t->max_threads_running, 50);
+	assert_int_equal(t->max_history_list, 1000000);
+	assert_int_equal(t->max_checkpoint_age_percent, 0);
+	assert_int_equal(t->n_replicas, 0);
+	t = &c->databases[0].environments[0].deployments[1].throttle;
+	assert_int_equal(t->max_replica_lag_seconds, 120);
+	assert_int_equal(t->max_threads_running, 0);
+	assert_int_equal(t->max_checkpoint_age_percent, 80);
+	assert_int_equal(t->n_replicas, 2);
+	assert_string_equal(t->replicas[0].name, "db2:3306");
+	assert_string_equal(t->replicas[0].password, "s3cret-value");
+	assert_string_equal(t->replicas[1].name, "/db3");
+	assert_int_equal(t->replicas[1].role, DB_TARGET);
+	config_dump(c, out);
+	fclose(out);
+	assert_non_null(strstr(dump, "max_threads_running = 50;"));
+	assert_non_null(strstr(dump, "max_threads_running = 0;"));
+	assert_non_null(strstr(dump, "replicas = ();"));
+	assert_non_null(strstr(dump, "replicas = ({\n"));
+	assert_non_null(strstr(dump, "host = \"db2\";"));
+	assert_non_null(strstr(dump, "socket = \"/db3\";"));
+	assert_null(strstr(dump, "s3cret-value"));
+	free(dump);
+}
+
 #define LINT(rules)                                                                     \
 	STORAGE "databases = { shop = { type = \"mysql\"; environments = { staging = {" \
 		" user = \"t\"; password = \"env:TEST_PW\"; }; };\n lint = {" rules     \
@@ -211,6 +257,27 @@ static void what_is_wrong_is_said_with_its_line(void **unused)
 		  ":4: 'workspace' must be a group" },
 		{ STORAGE FLEET(THREE "workspace = { };"),
 		  ":4: 'workspace' may not stand beside 'deployments'" },
+		{ STORAGE FLEET(THREE "throttle = { };"),
+		  ":4: 'throttle' may not stand beside 'deployments'" },
+		{ STORAGE FLEET("user = \"t\"; password = \"env:TEST_PW\";\n"
+				"throttle = { max_lag = 1; };"),
+		  ":4: unknown key 'max_lag'" },
+		{ STORAGE FLEET("user = \"t\"; password = \"env:TEST_PW\";\n"
+				"throttle = { max_checkpoint_age_percent = 101; };"),
+		  ":4: 'max_checkpoint_age_percent' must be from 0 to 100" },
+		{ STORAGE FLEET("user = \"t\"; password = \"env:TEST_PW\";\n"
+				"throttle = { replicas = \"db2\"; };"),
+		  ":4: 'replicas' must be a list of groups" },
+		{ STORAGE FLEET("user = \"t\"; password = \"env:TEST_PW\";\n"
+				"throttle = { replicas = ( \"db2\" ); };"),
+		  ":4: 'replicas' must have nothing but groups" },
+		{ STORAGE FLEET("user = \"t\"; password = \"env:TEST_PW\";\n"
+				"throttle = { replicas = ( { user = \"r\"; } ); };"),
+		  ":4: 'password' is missing" },
+		{ STORAGE FLEET(
+			  "user = \"t\"; password = \"env:TEST_PW\";\n throttle = {"
+			  "replicas = ( { user = \"r\"; password = \"hunter22\"; } ); };"),
+		  ":4: 'password' must be env:NAME or file:PATH" },
 		{ STORAGE, "'databases' is missing" },
 		{ SHOP, "'storage' is missing" },
 		{ SHOP
@@ -442,6 +509,7 @@ int main(void)
 		cmocka_unit_test(the_dump_shows_a_fleet_as_it_is),
 		cmocka_unit_test(the_dump_has_no_secret),
 		cmocka_unit_test(a_workspace_is_a_connection_of_its_own),
+		cmocka_unit_test(a_throttle_has_limits_and_replicas),
 		cmocka_unit_test(the_example_is_valid),
 		cmocka_unit_test(the_shipped_example_is_up_to_date),
 		cmocka_unit_test(every_lint_rule_has_a_level),
