@@ -190,20 +190,6 @@ static void retry_json(struct json_object *o, const struct apply_bundle *b)
 	js_time(o, "retry_after", first);
 }
 
-/* An estimate of the total can be too low: never more than all. */
-static int64_t percent_of(const struct task *t)
-{
-	if (t->state == STATE_COMPLETED)
-		return 100;
-	if (t->percent >= 0)
-		return t->percent > 100 ? 100 : t->percent;
-	if (t->rows_copied >= 0 && t->rows_total > 0)
-		return t->rows_copied >= t->rows_total
-			       ? 100
-			       : t->rows_copied * 100 / t->rows_total;
-	return -1;
-}
-
 static const char *deployment_of(const struct apply_bundle *b, const struct task *t)
 {
 	size_t i = 0;
@@ -211,6 +197,22 @@ static const char *deployment_of(const struct apply_bundle *b, const struct task
 	while (i + 1 < b->n_operations && b->operations[i].id != t->operation_row)
 		i++;
 	return b->operations[i].deployment;
+}
+
+/* What is true only while somebody works at it. */
+static void now_json(struct json_object *o, const struct task *t)
+{
+	bool at_work = state_class(t->state) == CLASS_ACTIVE;
+
+	if (at_work && task_percent(t) >= 0)
+		number_if_known(o, "eta_seconds", t->eta_seconds);
+	if (at_work) {
+		number_if_known(o, "rows_per_second", t->rows_per_second);
+		number_if_known(o, "pending_keys", t->pending_keys);
+	}
+	js_bool(o, "throttled", at_work && t->throttled);
+	if (at_work && t->throttled)
+		str_if_any(o, "throttle_reason", t->throttle_reason);
 }
 
 static struct json_object *task_json(const struct apply_bundle *b, const struct task *t)
@@ -230,11 +232,10 @@ static struct json_object *task_json(const struct apply_bundle *b, const struct 
 	js_str(o, "algorithm", t->algorithm);
 	number_if_known(o, "rows_copied", t->rows_copied);
 	number_if_known(o, "rows_total", t->rows_total);
-	number_if_known(o, "percent_complete", percent_of(t));
-	number_if_known(o, "eta_seconds", t->eta_seconds);
+	number_if_known(o, "percent_complete", task_percent(t));
+	number_if_known(o, "checksum_rows", t->checksum_rows);
+	now_json(o, t);
 	js_bool(o, "is_instant", t->is_instant);
-	js_bool(o, "throttled", t->throttled);
-	str_if_any(o, "throttle_reason", t->throttle_reason);
 	str_if_any(o, "progress_detail", t->detail);
 	js_int(o, "attempt", t->attempt);
 	js_int(o, "cutover_attempts", t->cutover_attempts);

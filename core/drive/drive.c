@@ -55,6 +55,14 @@ static int nothing_owned(struct drive *d, struct sb_err *err)
 	return 0;
 }
 
+static void own_tasks(struct drive *d, struct task *tasks, size_t n)
+{
+	if (!d->watch || n != d->n_tasks)
+		d->watch = mem_array(d->ctx, struct task_watch, n);
+	d->tasks = tasks;
+	d->n_tasks = n;
+}
+
 int drive_reload(struct drive *d, struct sb_err *err)
 {
 	TALLOC_CTX *fresh = mem_ctx(d->ctx, "loaded");
@@ -73,8 +81,7 @@ int drive_reload(struct drive *d, struct sb_err *err)
 		goto fail;
 	}
 	d->op = op;
-	d->tasks = tasks;
-	d->n_tasks = n;
+	own_tasks(d, tasks, n);
 	talloc_free(d->loaded);
 	d->loaded = fresh;
 	return 0;
@@ -122,8 +129,7 @@ static int load_context(struct drive *d, char **reason, struct sb_err *err)
 	if (d->claim->loaded && d->claim->n_tasks > 0 && !d->loaded) {
 		d->loaded = mem_ctx(d->ctx, "loaded");
 		d->op = *d->claim->loaded;
-		d->tasks = d->claim->tasks;
-		d->n_tasks = d->claim->n_tasks;
+		own_tasks(d, d->claim->tasks, d->claim->n_tasks);
 	} else if (drive_reload(d, err) < 0) {
 		return -1;
 	}

@@ -23,6 +23,14 @@ enum step {
 	STEP_PARK,    /* the claim was given back until the next look */
 };
 
+/* What one driver remembers about the reports on a task. */
+struct task_watch {
+	int64_t saved_ms; /* its numbers were written */
+	int64_t noted_ms,
+		every_ms; /* the last line about it, the next when all is same */
+	bool owed;	  /* there is news, and the last line was just now */
+};
+
 struct drive {
 	TALLOC_CTX *ctx; /* lives as long as this drive */
 	const struct config *config;
@@ -36,6 +44,7 @@ struct drive {
 	struct operation op;
 	struct task *tasks;
 	size_t n_tasks;
+	struct task_watch *watch; /* one for each task */
 
 	/* Fixed for the drive. */
 	char *database, *environment;
@@ -49,8 +58,8 @@ struct drive {
 	 * last start or attach, as indexes into tasks: one for each entry of its work,
 	 * NO_TASK for a namespace without a VSchema task. */
 	struct engine_run *run;
-	TALLOC_CTX *run_ctx;
-	struct engine_work work; /* of that call; its memory is run_ctx's */
+	TALLOC_CTX *run_ctx, *poll_ctx; /* the second: of the last look, in the first */
+	struct engine_work work;	/* of that call; its memory is run_ctx's */
 	size_t *active;
 	size_t n_active; /* 0 = nothing started */
 	bool busy_logged;
@@ -125,6 +134,15 @@ void drive_look_soon(struct drive *d);	  /* something was just begun */
 int drive_poll_once(struct drive *d, bool *unknown, struct sb_err *err) MUST_CHECK;
 /* The engine could not be asked: again, later, or never, by the error's class. */
 enum step drive_poll_failed(struct drive *d, const struct sb_err *why);
+
+/* ---- timeline.c: lines about progress -----------------------------------------------
+ */
+/* Before the report's numbers are taken over: is a line due? */
+bool timeline_due(struct task_watch *w, const struct task *t,
+		  const struct engine_progress *p);
+/* Afterwards: write it. */
+int timeline_note(struct lease_tx *tx, struct task_watch *w, const struct task *t,
+		  enum state state, struct sb_err *err) MUST_CHECK;
 
 /* ---- requests.c: obeying operators ------------------------------------------------ */
 enum step drive_obey(struct drive *d);

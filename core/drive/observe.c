@@ -12,14 +12,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/base/log.h"
 #include "core/drive/drive_internal.h"
 
 #define POLL_FIRST_MS	 5 /* doubled at every look, up to the next */
 #define POLL_MS		 200
-#define SOON_LOOKS	 6  /* at an external engine before its operation is parked */
-#define MOST_POLL_ERRORS 10 /* in a row; SEMANTICS D.7 */
+#define GAUGES_MS	 1000 /* between two writes of nothing but rates */
+#define SOON_LOOKS	 6    /* at an external engine before its operation is parked */
+#define MOST_POLL_ERRORS 10   /* in a row; SEMANTICS D.7 */
 
 void drive_look_soon(struct drive *d)
 {
@@ -79,6 +81,10 @@ static struct engine_progress filled(const struct task *t,
 		p.rows_total = t->rows_total;
 	if (p.percent < 0)
 		p.percent = (int)t->percent;
+	/* What was compared stays so, unless it is copied again. */
+	if (p.checksum_rows < 0 &&
+	    state_rank(state_of(p.state)) >= state_rank(STATE_CHECKSUMMING))
+		p.checksum_rows = t->checksum_rows;
 	if (p.state == ENGINE_TASK_UNKNOWN)
 		snprintf(p.detail, sizeof(p.detail),
 			 "The engine says '%.200s', which is not known here.",
@@ -86,29 +92,74 @@ static struct engine_progress filled(const struct task *t,
 	return p;
 }
 
-/* Copy the counters; true when anything a user sees has changed. */
-static bool take_progress(struct drive *d, struct task *t,
+/* What a person waits for. */
+static bool counters_same(const struct task *t, const struct engine_progress *p)
+{
+	return t->rows_copied == p->rows_copied && t->rows_total == p->rows_total &&
+	       t->percent == p->percent && t->checksum_rows == p->checksum_rows &&
+	       t->is_instant == p->is_instant && t->throttled == p->throttled &&
+	       t->cutover_attempts == p->cutover_attempts &&
+	       strcmp(t->detail, p->detail) == 0;
+}
+
+/* What is different at every look, and for nobody worth a write at every look. */
+static bool gauges_same(const struct task *t, const struct engine_progress *p)
+{
+	return t->eta_seconds == p->eta_seconds &&
+	       t->rows_per_second == p->rows_per_second &&
+	       t->pending_keys == p->pending_keys &&
+	       strcmp(t->throttle_reason, p->throttle_reason) == 0;
+}
+
+static bool worth_saving(const struct task_watch *w, const struct task *t,
+			 const struct engine_progress *p)
+{
+	return !counters_same(t, p) ||
+	       (!gauges_same(t, p) && clock_ms() - w->saved_ms >= GAUGES_MS);
+}
+
+/* Nothing may be left behind at every look: a copy takes days. */
+static void set_text(struct drive *d, char **at, const char *text)
+{
+	if (strcmp(*at, text) == 0)
+		return;
+	talloc_free(*at);
+	*at = mem_strdup(d->loaded, text);
+}
+
+static void take_progress(struct drive *d, struct task *t,
 			  const struct engine_progress *p)
 {
-	bool same = t->rows_copied == p->rows_copied && t->rows_total == p->rows_total &&
-		    t->percent == p->percent && t->eta_seconds == p->eta_seconds &&
-		    t->is_instant == p->is_instant && t->throttled == p->throttled &&
-		    t->cutover_attempts == p->cutover_attempts &&
-		    strcmp(t->detail, p->detail) == 0 &&
-		    strcmp(t->throttle_reason, p->throttle_reason) == 0;
-
-	if (same)
-		return false;
 	t->rows_copied = p->rows_copied;
 	t->rows_total = p->rows_total;
 	t->percent = p->percent;
 	t->eta_seconds = p->eta_seconds;
+	t->rows_per_second = p->rows_per_second;
+	t->checksum_rows = p->checksum_rows;
+	t->pending_keys = p->pending_keys;
 	t->is_instant = p->is_instant;
 	t->throttled = p->throttled;
 	t->cutover_attempts = p->cutover_attempts;
-	t->detail = mem_strdup(d->loaded, p->detail);
-	t->throttle_reason = mem_strdup(d->loaded, p->throttle_reason);
-	return true;
+	set_text(d, &t->detail, p->detail);
+	set_text(d, &t->throttle_reason, p->throttle_reason);
+}
+
+/* The report's numbers, and a line about them when one is due. */
+static int save_progress(struct drive *d, struct lease_tx *tx, struct task *t,
+			 const struct engine_progress *p, bool *changed,
+			 struct sb_err *err)
+{
+	struct task_watch *w = &d->watch[t - d->tasks];
+	bool due = timeline_due(w, t, p);
+
+	if (!due && !worth_saving(w, t, p))
+		return 0;
+	take_progress(d, t, p);
+	w->saved_ms = clock_ms();
+	*changed = true;
+	if (task_save_progress(tx, t, err) < 0)
+		return -1;
+	return due ? timeline_note(tx, w, t, state_of(p->state), err) : 0;
 }
 
 static int move(struct lease_tx *tx, struct task *t, enum state_event event,
@@ -154,11 +205,8 @@ static int write_task(struct drive *d, struct lease_tx *tx, struct task *t,
 			return -1;
 		*changed = true;
 	}
-	if (take_progress(d, t, &p)) {
-		if (task_save_progress(tx, t, err) < 0)
-			return -1;
-		*changed = true;
-	}
+	if (save_progress(d, tx, t, &p, changed, err) < 0)
+		return -1;
 	return task_open(t) ? move_forward(tx, t, state_of(p.state), changed, err) : 0;
 }
 
@@ -258,21 +306,16 @@ static bool nothing_new(struct drive *d, const struct engine_progress *progress,
 	    (!d->op.engine_state || strcmp(engine_state, d->op.engine_state) != 0))
 		return false;
 	for (size_t i = 0; i < d->n_active; i++) {
-		const struct engine_progress *p = &progress[i];
+		const struct engine_progress *reported = &progress[i];
+		struct engine_progress p;
 		const struct task *t;
 
-		if (d->active[i] == NO_TASK || p->state == ENGINE_TASK_UNREPORTED)
+		if (d->active[i] == NO_TASK || reported->state == ENGINE_TASK_UNREPORTED)
 			continue;
 		t = &d->tasks[d->active[i]];
-		if (p->state == ENGINE_TASK_UNKNOWN || state_of(p->state) != t->state ||
-		    (p->rows_copied >= 0 && p->rows_copied != t->rows_copied) ||
-		    (p->rows_total >= 0 && p->rows_total != t->rows_total) ||
-		    (p->percent >= 0 && p->percent != t->percent) ||
-		    p->eta_seconds != t->eta_seconds || p->throttled != t->throttled ||
-		    p->is_instant != t->is_instant ||
-		    p->cutover_attempts != t->cutover_attempts ||
-		    strcmp(p->detail, t->detail) != 0 ||
-		    strcmp(p->throttle_reason, t->throttle_reason) != 0)
+		p = filled(t, reported);
+		if (p.state == ENGINE_TASK_UNKNOWN || state_of(p.state) != t->state ||
+		    worth_saving(&d->watch[d->active[i]], t, &p))
 			return false;
 	}
 	return true;
@@ -281,9 +324,11 @@ static bool nothing_new(struct drive *d, const struct engine_progress *progress,
 static int poll_engine(struct drive *d, struct engine_progress **progress,
 		       const char **engine_state, struct sb_err *err)
 {
+	talloc_free(d->poll_ctx); /* of the last look */
+	d->poll_ctx = mem_ctx(d->run_ctx, "poll");
 	*engine_state = NULL;
-	*progress = mem_array(d->run_ctx, struct engine_progress, d->n_active);
-	return d->engine->ops.poll(d->run_ctx, d->run, *progress, engine_state, err);
+	*progress = mem_array(d->poll_ctx, struct engine_progress, d->n_active);
+	return d->engine->ops.poll(d->poll_ctx, d->run, *progress, engine_state, err);
 }
 
 int drive_poll_once(struct drive *d, bool *unknown, struct sb_err *err)

@@ -114,7 +114,7 @@ void drive_close_engine(struct drive *d)
 	d->n_active = 0;
 	d->seen = false;
 	talloc_free(d->run_ctx);
-	d->run_ctx = NULL;
+	d->run_ctx = d->poll_ctx = NULL;
 	d->work = (struct engine_work){ 0 };
 	d->active = NULL;
 }

@@ -26,6 +26,19 @@ int control_parse(const char *name, int *control)
 	return -1;
 }
 
+int task_percent(const struct task *t)
+{
+	if (t->state == STATE_COMPLETED)
+		return 100;
+	if (t->rows_total > 0 && t->rows_copied > t->rows_total)
+		return -1;
+	if (t->percent >= 0)
+		return t->percent > 100 ? 100 : (int)t->percent;
+	if (t->rows_copied >= 0 && t->rows_total > 0)
+		return (int)(t->rows_copied * 100 / t->rows_total);
+	return -1;
+}
+
 int retry_backoff_seconds(int attempt)
 {
 	static const int seconds[] = { 0, 0, 15, 30, 60 };

@@ -116,14 +116,20 @@ struct task {
 	enum state state;
 	char *error_message;
 	int attempt;
-	int64_t rows_copied, rows_total; /* -1 = unknown */
-	int64_t percent;		 /* -1 = unknown */
-	int64_t eta_seconds;		 /* -1 = unknown */
+	int64_t rows_copied, rows_total;		      /* -1 = unknown */
+	int64_t percent;				      /* -1 = unknown */
+	int64_t eta_seconds;				      /* -1 = unknown */
+	int64_t rows_per_second, checksum_rows, pending_keys; /* -1 = unknown */
 	bool is_instant, throttled;
 	char *throttle_reason, *detail;
 	int cutover_attempts;
 	char *started_at, *completed_at;
 };
+/*
+ * 0 to 100, -1 = unknown. The total is the server's estimate: when more was copied nobody
+ * can tell how much is left, and it is simply at work (SEMANTICS F.2).
+ */
+int task_percent(const struct task *t);
 
 /*      name         wire          what the request is about                       */
 #define CONTROLS(X)           \

@@ -37,7 +37,8 @@
 	  " t.id, t.task_id, t.seq, t.namespace, t.table_name, t.ddl, t.ddl_action,"     \
 	  " t.execution_mode, t.mode_reason, t.algorithm, COALESCE(t.state, 'pending')," \
 	  " t.error_message, t.attempt, t.rows_copied, t.rows_total, t.percent,"         \
-	  " t.eta_seconds, t.is_instant, t.throttled, t.throttle_reason, t.detail,"      \
+	  " t.eta_seconds, t.rows_per_second, t.checksum_rows, t.pending_keys,"          \
+	  " t.is_instant, t.throttled, t.throttle_reason, t.detail,"                     \
 	  " t.cutover_attempts, t.started_at, t.completed_at"                            \
 	  " FROM applies a JOIN plans p ON p.id = a.plan_row"                            \
 	  " JOIN apply_operations o ON o.apply_row = a.id"                               \
@@ -146,6 +147,9 @@ static const struct db_col bundle_columns[] = {
 	COL(I64_NEG, struct bundle_row, t.rows_total),
 	COL(I64_NEG, struct bundle_row, t.percent),
 	COL(I64_NEG, struct bundle_row, t.eta_seconds),
+	COL(I64_NEG, struct bundle_row, t.rows_per_second),
+	COL(I64_NEG, struct bundle_row, t.checksum_rows),
+	COL(I64_NEG, struct bundle_row, t.pending_keys),
 	COL(BOOL, struct bundle_row, t.is_instant),
 	COL(BOOL, struct bundle_row, t.throttled),
 	COL(STR, struct bundle_row, t.throttle_reason),

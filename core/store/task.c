@@ -11,8 +11,9 @@
 	"SELECT id, operation_row, task_id, seq, namespace, table_name, ddl," \
 	" ddl_action, execution_mode, mode_reason, algorithm, state,"         \
 	" error_message, attempt, rows_copied, rows_total, percent,"          \
-	" eta_seconds, is_instant, throttled, throttle_reason, detail,"       \
-	" cutover_attempts, started_at, completed_at FROM tasks"
+	" eta_seconds, rows_per_second, checksum_rows, pending_keys,"         \
+	" is_instant, throttled, throttle_reason, detail, cutover_attempts,"  \
+	" started_at, completed_at FROM tasks"
 
 #define TASK_STATEMENTS(S)                                                         \
 	S(TASK_ALL, SELECT_TASKS " WHERE operation_row = ? ORDER BY seq")          \
@@ -28,7 +29,8 @@
 		     " WHERE id = ? AND operation_row = ? AND state = ?")          \
 	S(TASK_PROGRESS,                                                           \
 	  "UPDATE tasks SET rows_copied = ?, rows_total = ?, percent = ?,"         \
-	  " eta_seconds = ?, is_instant = ?, throttled = ?,"                       \
+	  " eta_seconds = ?, rows_per_second = ?, checksum_rows = ?,"              \
+	  " pending_keys = ?, is_instant = ?, throttled = ?,"                      \
 	  " throttle_reason = ?, detail = ?, cutover_attempts = ?"                 \
 	  " WHERE id = ? AND operation_row = ?")
 
@@ -53,6 +55,9 @@ static const struct db_col task_columns[] = {
 	COL(I64_NEG, struct task, rows_total),
 	COL(I64_NEG, struct task, percent),
 	COL(I64_NEG, struct task, eta_seconds),
+	COL(I64_NEG, struct task, rows_per_second),
+	COL(I64_NEG, struct task, checksum_rows),
+	COL(I64_NEG, struct task, pending_keys),
 	COL(BOOL, struct task, is_instant),
 	COL(BOOL, struct task, throttled),
 	COL(STR, struct task, throttle_reason),
@@ -143,17 +148,13 @@ static struct db_bind known(int64_t n)
 int task_save_progress(struct lease_tx *tx, const struct task *t, struct sb_err *err)
 {
 	const struct db_bind binds[] = {
-		known(t->rows_copied),
-		known(t->rows_total),
-		known(t->percent),
-		known(t->eta_seconds),
-		db_bind_int(t->is_instant),
-		db_bind_int(t->throttled),
-		db_bind_str(t->throttle_reason),
-		db_bind_str(t->detail),
-		db_bind_int(t->cutover_attempts),
-		db_bind_uint(t->id),
-		db_bind_uint(t->operation_row),
+		known(t->rows_copied),	   known(t->rows_total),
+		known(t->percent),	   known(t->eta_seconds),
+		known(t->rows_per_second), known(t->checksum_rows),
+		known(t->pending_keys),	   db_bind_int(t->is_instant),
+		db_bind_int(t->throttled), db_bind_str(t->throttle_reason),
+		db_bind_str(t->detail),	   db_bind_int(t->cutover_attempts),
+		db_bind_uint(t->id),	   db_bind_uint(t->operation_row),
 	};
 
 	return db_exec(tx->db, TASK_PROGRESS, binds, ARRAY_SIZE(binds), err) < 0 ? -1 : 0;

@@ -257,17 +257,34 @@ static void take_number(struct json_object *report, const char *key, int64_t *ou
 		*out = json_object_get_int64(value);
 }
 
+static void take_text(struct json_object *report, const char *key, char *out, size_t size)
+{
+	const char *text = js_get_str(report, key);
+
+	if (text)
+		snprintf(out, size, "%s", text);
+}
+
 /* What the script says instead of the truth. */
 static void lie(struct json_object *report, struct engine_progress *p)
 {
 	const char *state = js_get_str(report, "state");
-	int64_t percent = p->percent;
+	int64_t percent = p->percent, attempts = p->cutover_attempts;
 
 	take_number(report, "rows_copied", &p->rows_copied);
 	take_number(report, "rows_total", &p->rows_total);
 	take_number(report, "percent", &percent);
 	take_number(report, "eta_seconds", &p->eta_seconds);
+	take_number(report, "rows_per_second", &p->rows_per_second);
+	take_number(report, "checksum_rows", &p->checksum_rows);
+	take_number(report, "pending_keys", &p->pending_keys);
+	take_number(report, "cutover_attempts", &attempts);
 	p->percent = (int)percent;
+	p->cutover_attempts = (int)attempts;
+	take_text(report, "detail", p->detail, sizeof(p->detail));
+	take_text(report, "throttle_reason", p->throttle_reason,
+		  sizeof(p->throttle_reason));
+	p->throttled = p->throttle_reason[0] != '\0';
 	if (!state)
 		return;
 	p->state = engine_task_state_parse(state);
