@@ -83,7 +83,8 @@ static struct engine_progress filled(const struct task *t,
 		p.percent = (int)t->percent;
 	/* What was compared stays so, unless it is copied again. */
 	if (p.checksum_rows < 0 &&
-	    state_rank(state_of(p.state)) >= state_rank(STATE_CHECKSUMMING))
+	    (state_rank(t->state) >= state_rank(STATE_CHECKSUMMING) ||
+	     state_rank(state_of(p.state)) >= state_rank(STATE_CHECKSUMMING)))
 		p.checksum_rows = t->checksum_rows;
 	if (p.state == ENGINE_TASK_UNKNOWN)
 		snprintf(p.detail, sizeof(p.detail),

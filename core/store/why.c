@@ -5,21 +5,23 @@
 
 #include "core/store/apply.h"
 
-#define WHY_STATEMENTS(S)                                                                 \
-	S(WY_OPERATIONS,                                                                  \
-	  "SELECT o.id, o.apply_row, o.deployment, o.target, o.state, o.error_code,"      \
-	  " o.error_message, o.attempt, o.deaths, o.cutover_policy, o.on_failure,"        \
-	  " o.served_request, o.lease_token, o.lease_owner, o.claim_after, o.started_at," \
-	  " o.completed_at, o.claim_after IS NOT NULL,"                                   \
-	  " TIMESTAMPDIFF(MICROSECOND, NOW(6), o.claim_after) DIV 1000, NOW(6),"          \
-	  " (SELECT NULLIF(CASE WHEN t.throttled THEN t.throttle_reason ELSE t.detail"    \
-	  " END, '') FROM tasks t WHERE t.operation_row = o.id AND t.state NOT IN"        \
-	  " ('pending','stopped','failed_retryable','completed','failed','cancelled',"    \
-	  "'reverted') ORDER BY t.seq LIMIT 1)"                                           \
-	  " FROM apply_operations o WHERE o.apply_row = ? ORDER BY o.id")                 \
-	S(WY_REQUESTS,                                                                    \
-	  "SELECT id, operation, status, requested_by, created_at"                        \
-	  " FROM apply_control_requests WHERE apply_row = ? AND status = 'pending'"       \
+#define WHY_STATEMENTS(S)                                                                                             \
+	S(WY_OPERATIONS,                                                                                              \
+	  "SELECT o.id, o.apply_row, o.deployment, o.target, o.state, o.error_code,"                                  \
+	  " o.error_message, o.attempt, o.deaths, o.cutover_policy, o.on_failure,"                                    \
+	  " o.served_request, o.lease_token, o.lease_owner, o.claim_after, o.started_at,"                             \
+	  " o.completed_at, o.claim_after IS NOT NULL,"                                                               \
+	  " TIMESTAMPDIFF(MICROSECOND, NOW(6), o.claim_after) DIV 1000, NOW(6),"                                      \
+	  " (SELECT NULLIF(CASE WHEN t.throttled"                                                                     \
+	  " THEN CONCAT('it pauses: ', t.throttle_reason) WHEN t.cutover_attempts > 1"                                \
+	  " THEN CONCAT_WS(', ', NULLIF(t.detail, ''), CONCAT('cutover attempt ',"                                    \
+	  " t.cutover_attempts)) ELSE t.detail END, '') FROM tasks t WHERE t.operation_row = o.id AND t.state NOT IN" \
+	  " ('pending','stopped','failed_retryable','completed','failed','cancelled',"                                \
+	  "'reverted') ORDER BY t.seq LIMIT 1)"                                                                       \
+	  " FROM apply_operations o WHERE o.apply_row = ? ORDER BY o.id")                                             \
+	S(WY_REQUESTS,                                                                                                \
+	  "SELECT id, operation, status, requested_by, created_at"                                                    \
+	  " FROM apply_control_requests WHERE apply_row = ? AND status = 'pending'"                                   \
 	  " ORDER BY id")
 
 DB_STATEMENTS(why, WHY_STATEMENTS)
