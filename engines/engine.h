@@ -110,6 +110,9 @@ struct engine_request {
 	 * SB_EBUSY: for a stop or cancel, which must not be followed by the change all
 	 * the same. */
 	bool evict;
+	/* An operator has started it, perhaps after a stop: what was asked for before
+	 * that (a cutover) is to be asked for again. */
+	bool started;
 };
 
 /*

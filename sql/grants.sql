@@ -11,11 +11,12 @@ GRANT SELECT, CREATE, CREATE TEMPORARY TABLES, ALTER, DROP, INDEX, REFERENCES ON
 -- 2. A target account: the schemas that may be changed, and schemas of ours, whose names all
 --    begin with _schemabot_: scratch schemas, _schemabot_state (who works on which table) and
 --    _schemabot_drops (dropped tables that are kept for a while). PROCESS shows what holds a
---    lock or executes a statement.
+--    lock or executes a statement; REPLICATION SLAVE and CLIENT let the online copy follow the
+--    binlog, LOCK TABLES let it swap tables.
 CREATE USER IF NOT EXISTS 'schemabot_ddl'@'localhost' IDENTIFIED BY 'REPLACE_ME';
-GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES ON `shop`.* TO 'schemabot_ddl'@'localhost';
+GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, CREATE TEMPORARY TABLES, ALTER, DROP, INDEX, REFERENCES, LOCK TABLES ON `shop`.* TO 'schemabot_ddl'@'localhost';
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, CREATE TEMPORARY TABLES, ALTER, DROP, INDEX, REFERENCES ON `\_schemabot\_%`.* TO 'schemabot_ddl'@'localhost';
-GRANT PROCESS ON *.* TO 'schemabot_ddl'@'localhost';
+GRANT PROCESS, REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO 'schemabot_ddl'@'localhost';
 -- On MySQL also: which statement holds a lock, and how far a long ALTER is.
 GRANT SELECT ON `performance_schema`.* TO 'schemabot_ddl'@'localhost';
 

@@ -148,6 +148,9 @@ int timeline_note(struct lease_tx *tx, struct task_watch *w, const struct task *
 enum step drive_obey(struct drive *d);
 /* A start request on a stopped operation, before anything else. */
 enum step drive_restart(struct drive *d);
+/* A start that this operation has not served yet: 1 and *out, 0, -1. */
+int drive_find_start(TALLOC_CTX *ctx, struct drive *d, struct control_request *out,
+		     struct sb_err *err) MUST_CHECK;
 /* The target did not take the work, and an operator's start waits for that: true, *step,
  * and the operation is stopped again with the reason. False when it is not so: then it is
  * a failure like any other. */

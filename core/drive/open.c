@@ -53,6 +53,18 @@ static int no_schema(struct drive *d, const char *namespace, struct sb_err *err)
 		      d->database, d->environment);
 }
 
+/* A start waits for the engine to accept work. */
+static int started_again(struct drive *d, bool *out, struct sb_err *err)
+{
+	TALLOC_CTX *tmp = mem_ctx(d->ctx, "started");
+	struct control_request start;
+	int rc = drive_find_start(tmp, d, &start, err);
+
+	*out = rc > 0;
+	talloc_free(tmp);
+	return rc < 0 ? -1 : 0;
+}
+
 int drive_open_engine(struct drive *d, bool evict, struct sb_err *err)
 {
 	struct engine_request request = {
@@ -93,6 +105,10 @@ int drive_open_engine(struct drive *d, bool evict, struct sb_err *err)
 		}
 		if (!task_is_vschema(t))
 			fill_engine_task(d, t, &tasks[n++]);
+	}
+	if (started_again(d, &request.started, err) < 0) {
+		drive_close_engine(d);
+		return -1;
 	}
 	request.tasks = tasks;
 	request.n_tasks = n;

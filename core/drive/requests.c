@@ -358,8 +358,8 @@ out:
  */
 
 /* The start request that this operation has to obey: 1 and *out (of tmp), 0, -1. */
-static int find_start(TALLOC_CTX *tmp, struct drive *d, struct control_request *out,
-		      struct sb_err *err)
+int drive_find_start(TALLOC_CTX *tmp, struct drive *d, struct control_request *out,
+		     struct sb_err *err)
 {
 	struct control_request *requests;
 	size_t n;
@@ -381,7 +381,7 @@ enum step drive_restart(struct drive *d)
 	struct control_request start;
 	enum step step = STEP_CONTINUE;
 	struct sb_err err;
-	int rc = find_start(tmp, d, &start, &err);
+	int rc = drive_find_start(tmp, d, &start, &err);
 
 	if (rc < 0) {
 		step = drive_step_of(d, &err, "reading requests");
@@ -456,7 +456,7 @@ bool drive_start_failed(struct drive *d, const struct sb_err *why, enum step *st
 	/* A permanent failure ends the apply and its start with it; in doubt, the next
 	 * driver looks. */
 	if (err_class(why->code) == ERR_RETRYABLE)
-		rc = find_start(tmp, d, &start, &err);
+		rc = drive_find_start(tmp, d, &start, &err);
 	if (rc < 0)
 		*step = drive_step_of(d, &err, "reading requests");
 	else if (rc > 0)
@@ -487,7 +487,7 @@ bool drive_start_silent(struct drive *d, enum step *step)
 	struct control_request start;
 	struct sb_err err;
 	int64_t seconds = 0;
-	int rc = find_start(tmp, d, &start, &err);
+	int rc = drive_find_start(tmp, d, &start, &err);
 
 	*step = STEP_CONTINUE;
 	if (rc > 0)

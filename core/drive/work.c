@@ -465,13 +465,40 @@ static bool stopped_there(const struct drive *d)
 	return drive_external(d) && d->op.state == STATE_STOPPED && d->op.engine_accepted;
 }
 
-int drive_halt(struct drive *d, bool cancel, struct sb_err *err)
+/* Has anything ever been handed to the engine that it may have left something of? */
+static bool has_begun(const struct drive *d)
+{
+	for (size_t i = 0; i < d->n_tasks; i++)
+		if (task_open(&d->tasks[i]) && d->tasks[i].started_at)
+			return true;
+	return false;
+}
+
+/*
+ * Nothing runs any more, and what earlier drivers' work has left beside the tables goes:
+ * an engine whose work ends with its driver keeps it there for the next one. What cannot
+ * be removed now is the reaper's: that is no reason not to cancel.
+ */
+static void discard_left(struct drive *d)
+{
+	struct sb_err err;
+
+	if (state_is_settled(d->op.state) || !has_begun(d))
+		return;
+	if ((!d->run && drive_open_engine(d, true, &err) < 0) ||
+	    drive_bounded(d, ENGINE_EFFECT_CANCEL, &err) < 0 ||
+	    d->engine->ops.cancel(d->run, &err) < 0)
+		log_err(LOG_WARN, "drive.discard", &err,
+			"what was begun stays on the target until the reaper removes it");
+	drive_close_engine(d);
+}
+
+static int halt_work(struct drive *d, bool cancel, struct sb_err *err)
 {
 	bool rests = !d->run && !drive_left_running(d);
 	bool unknown;
 	int rc = 1;
 
-	cancel = cancel && d->engine->ops.cancel;
 	if (rests && !(cancel && stopped_there(d)))
 		return 0;
 	if (!drive_external(d) && d->n_active == 0 && drive_left_running(d)) {
@@ -502,4 +529,16 @@ int drive_halt(struct drive *d, bool cancel, struct sb_err *err)
 	/* It has lost sight of its work, which nothing continues: the target tells. */
 	drive_close_engine(d);
 	return drive_quiesce(d, err);
+}
+
+int drive_halt(struct drive *d, bool cancel, struct sb_err *err)
+{
+	int rc;
+
+	cancel = cancel && d->engine->ops.cancel;
+	rc = halt_work(d, cancel, err);
+	/* A run at work has cleaned up by itself. */
+	if (rc == 0 && cancel && d->n_active == 0 && !drive_external(d))
+		discard_left(d);
+	return rc;
 }

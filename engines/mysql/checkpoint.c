@@ -110,8 +110,8 @@ static int sign(struct db *db, const struct engine_request *request,
 		", %s, %s, CONNECTION_ID()) ON DUPLICATE KEY UPDATE"
 		/* Of another work nothing may be taken up again. First, since what is
 		 * assigned above is seen below. */
-		" progress = IF(operation = VALUES(operation) AND statement ="
-		" VALUES(statement), progress, NULL), operation = %s, lease_token = %" PRIu64
+		" progress = IF(operation = VALUES(operation), progress, NULL),"
+		" operation = %s, lease_token = %" PRIu64
 		", apply_id = %s, statement = %s,"
 		" connection_id = CONNECTION_ID()",
 		db_literal(mem, task->schema), db_literal(mem, task->table), operation,

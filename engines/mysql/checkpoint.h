@@ -24,8 +24,8 @@ int mysql_checkpoint_write(struct db *db, const struct engine_request *request,
 
 /*
  * Store how far the work is, or NULL: there is nothing to take up again. Under our token
- * only: SB_ELEASE when the row has another. Signing the same statement again for the same
- * operation keeps it, anything else clears it.
+ * only: SB_ELEASE when the row has another. Signing again for the same operation keeps
+ * it, for another clears it; of which statement it is, it has to say itself.
  */
 int mysql_checkpoint_save(struct db *db, const char *operation, uint64_t token,
 			  const char *schema, const char *table, const char *progress,

@@ -1,9 +1,8 @@
 /*
  * engine.c - the mysql engine's entry in the registry: what it can do, and where.
  *
- * First stage: the server's own ALTER in the mildest way it offers. What needs an online
- * copy (deferred cutover, volume) is not announced in the caps, so that it is refused
- * before anything begins.
+ * The server's own ALTER where that changes only metadata, and an online copy of the
+ * table otherwise.
  */
 #include "engines/mysql/judge.h"
 #include "engines/mysql/run.h"
@@ -12,12 +11,15 @@
 const struct engine mysql_engine = {
 	.name = "mysql",
 	.database_type = "mysql",
-	.caps = ENGINE_CAP_STOP | ENGINE_CAP_CANCEL | ENGINE_CAP_RESIDENT,
+	.caps = ENGINE_CAP_STOP | ENGINE_CAP_CANCEL | ENGINE_CAP_DEFER_CUTOVER |
+		ENGINE_CAP_VOLUME | ENGINE_CAP_RESIDENT,
 	.first = ENGINE_TASK_RUNNING,
 	/* The work is fenced when the lease goes (fence()); a start must have time for that. */
 	.worst_ms = { [ENGINE_EFFECT_START] = 20000,
 		      [ENGINE_EFFECT_STOP] = MYSQL_STOP_MS,
-		      [ENGINE_EFFECT_CANCEL] = MYSQL_STOP_MS },
+		      [ENGINE_EFFECT_CANCEL] = MYSQL_STOP_MS + 10000,
+		      [ENGINE_EFFECT_CUTOVER] = MYSQL_CUTOVER_MS,
+		      [ENGINE_EFFECT_VOLUME] = 100 },
 	.ops = {
 		.judge = mysql_judge,
 		.open = mysql_open,
@@ -25,6 +27,8 @@ const struct engine mysql_engine = {
 		.poll = mysql_poll,
 		.stop = mysql_stop,
 		.fence = mysql_fence,
+		.cutover = mysql_cutover,
+		.set_volume = mysql_set_volume,
 		.cancel = mysql_cancel,
 		.close = mysql_close_run,
 		.tidy = mysql_tidy,

@@ -5,6 +5,9 @@
  * than the plan announced, steps aside when somebody holds the metadata lock, and reports
  * what it has seen, and only that, in the run's slots.
  *
+ * What is copied online, and tasks that end together, have files of their own (online.c,
+ * group.c).
+ *
  * Must never: send a statement after `halt` was set, send one again whose outcome is not
  * known, or use another connection than the one that holds the advisory locks.
  */
@@ -18,15 +21,8 @@
 #include "engines/artefact.h"
 #include "engines/mysql/checkpoint.h"
 #include "engines/mysql/drops.h"
+#include "engines/mysql/exec.h"
 #include "engines/mysql/ladder.h"
-#include "engines/mysql/run.h"
-
-enum outcome {
-	DONE,
-	REFUSED, /* not by this algorithm; nothing happened */
-	FAILED,
-	HALTED, /* nothing happened, or what happened was undone by the server */
-};
 
 struct attempt { /* at one task */
 	struct engine_run *run;
@@ -327,15 +323,13 @@ static enum outcome do_task(struct attempt *a, struct sb_err *err)
 	return o == REFUSED ? FAILED : o;
 }
 
-/* The table's last task is over: nobody has to know any more who worked on it. */
-static void forget_checkpoint(struct attempt *a)
+void exec_forget(struct engine_run *run, const struct engine_task *task)
 {
-	struct engine_run *run = a->run;
 	struct sb_err err;
 
-	if (mysql_table_is_over(run, a->task) &&
-	    mysql_checkpoint_remove(run->ddl, run->operation, run->token, a->task->schema,
-				    a->task->table, &err) < 0)
+	if (mysql_table_is_over(run, task) &&
+	    mysql_checkpoint_remove(run->ddl, run->operation, run->token, task->schema,
+				    task->table, &err) < 0)
 		log_err(LOG_WARN, "engine.mysql.checkpoint", &err,
 			"a checkpoint stays until the reaper removes it");
 }
@@ -377,25 +371,42 @@ static void explain(const struct engine_task *task, struct sb_err *err)
 /* The mutex being held. From here on the slots change no more. */
 static void end_run(struct engine_run *run)
 {
-	for (size_t i = 0; i < run->n && run->halt; i++)
-		if (run->slots[i].progress.state == ENGINE_TASK_PENDING)
-			run->slots[i].progress.state = ENGINE_TASK_STOPPED;
+	for (size_t i = 0; i < run->n && run->halt; i++) {
+		struct engine_progress *p = &run->slots[i].progress;
+
+		if (p->state != ENGINE_TASK_COMPLETED && p->state != ENGINE_TASK_FAILED)
+			p->state = ENGINE_TASK_STOPPED;
+	}
 	run->ended = true;
 	pthread_cond_broadcast(&run->changed);
 }
 
-/*
- * Publish how the current task ended. The last one's end and the run's are one step, so
- * that whoever sees it may call start() again.
- */
-static void report(struct engine_run *run, enum outcome o, const char *note,
-		   const struct sb_err *err)
+void exec_end(struct engine_run *run)
+{
+	pthread_mutex_lock(&run->mutex);
+	end_run(run);
+	pthread_mutex_unlock(&run->mutex);
+}
+
+bool exec_halting(struct engine_run *run)
+{
+	bool halt;
+
+	pthread_mutex_lock(&run->mutex);
+	halt = run->halt;
+	pthread_mutex_unlock(&run->mutex);
+	return halt;
+}
+
+void exec_report(struct engine_run *run, size_t i, enum outcome o, const char *note,
+		 const struct sb_err *err, bool last)
 {
 	struct engine_progress *p;
 
 	pthread_mutex_lock(&run->mutex);
-	p = progress_of(run);
+	p = &run->slots[i].progress;
 	snprintf(p->detail, sizeof(p->detail), "%s", note ? note : "");
+	p->eta_seconds = -1;
 	switch (o) {
 	case DONE:
 		p->state = ENGINE_TASK_COMPLETED;
@@ -407,12 +418,13 @@ static void report(struct engine_run *run, enum outcome o, const char *note,
 	case FAILED:
 		p->state = ENGINE_TASK_FAILED;
 		p->error = *err;
+		explain(&run->tasks[i], &p->error);
 		break;
 	case HALTED:
 		p->state = ENGINE_TASK_STOPPED;
 		break;
 	}
-	if (o != DONE || run->current + 1 == run->n)
+	if (last)
 		end_run(run);
 	pthread_mutex_unlock(&run->mutex);
 }
@@ -426,36 +438,59 @@ static bool enter_task(struct engine_run *run, size_t i)
 	go = !run->halt;
 	if (go) {
 		run->current = i;
-		progress_of(run)->state = ENGINE_TASK_RUNNING;
-	} else {
-		end_run(run);
+		run->slots[i].progress.state = ENGINE_TASK_RUNNING;
 	}
 	pthread_mutex_unlock(&run->mutex);
 	return go;
 }
 
+enum outcome exec_task(TALLOC_CTX *mem, struct engine_run *run, size_t i,
+		       const char **note, struct sb_err *err)
+{
+	struct attempt a = {
+		.run = run, .task = &run->tasks[i], .mem = mem, .began_ms = clock_ms()
+	};
+	enum outcome o;
+
+	*note = NULL;
+	if (!enter_task(run, i))
+		return HALTED;
+	if (online_is(run, a.task))
+		o = online_change(run, &i, 1, NULL, err);
+	else
+		o = do_task(&a, err);
+	if (o == DONE)
+		exec_forget(run, a.task);
+	*note = a.note;
+	return o;
+}
+
+/* One after the other. */
+static void execute(struct engine_run *run)
+{
+	enum outcome o = DONE;
+
+	for (size_t i = 0; i < run->n && o == DONE; i++) {
+		TALLOC_CTX *mem = mem_ctx(NULL, "mysql task");
+		struct sb_err err = { 0 };
+		const char *note;
+
+		o = exec_task(mem, run, i, &note, &err);
+		exec_report(run, i, o, note, &err, o != DONE || i + 1 == run->n);
+		talloc_free(mem);
+	}
+}
+
 void *mysql_worker(void *arg)
 {
 	struct engine_run *run = arg;
-	enum outcome o = DONE;
 
 	db_thread_init();
 	log_context("apply_id", run->apply_id);
-	for (size_t i = 0; i < run->n && o == DONE && enter_task(run, i); i++) {
-		struct attempt a = { .run = run,
-				     .task = &run->tasks[i],
-				     .mem = mem_ctx(NULL, "mysql task"),
-				     .began_ms = clock_ms() };
-		struct sb_err err = { 0 };
-
-		o = do_task(&a, &err);
-		if (o == FAILED)
-			explain(a.task, &err);
-		if (o == DONE)
-			forget_checkpoint(&a);
-		report(run, o, a.note, &err);
-		talloc_free(a.mem);
-	}
+	if (run->options.defer_cutover)
+		group_execute(run);
+	else
+		execute(run);
 	log_context_clear();
 	db_thread_end();
 	return NULL;

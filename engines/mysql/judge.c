@@ -67,10 +67,17 @@ struct trial {
 static void announce(const struct trial *t, const struct mysql_rung *rung,
 		     enum engine_cost cost, struct engine_verdict *verdict)
 {
+	/* Where the server can only copy, we copy online. */
+	bool online = rung->algorithm == ENGINE_ALGORITHM_COPY &&
+		      *rung->clause[db_flavor(t->q->db)];
+
 	verdict->algorithm = rung->algorithm;
 	verdict->cost = cost;
-	verdict->execution_mode = rung->blocking ? "direct" : "";
-	verdict->reason = reason_of(rung, cost, t->q->algorithm);
+	verdict->execution_mode = rung->blocking && !online ? "direct" : "";
+	verdict->reason =
+		online ? "The table is copied online, while reads and writes go "
+			 "on: it needs its size again on disk."
+		       : reason_of(rung, cost, t->q->algorithm);
 	if (t->why)
 		verdict->reason = mem_printf(t->ctx, "%s %s", t->why, verdict->reason);
 }

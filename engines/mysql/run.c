@@ -19,6 +19,7 @@
 #include "core/base/fault.h"
 #include "core/base/log.h"
 #include "engines/mysql/checkpoint.h"
+#include "engines/mysql/exec.h"
 #include "engines/mysql/ladder.h"
 
 /* ---- open ---------------------------------------------------------------------------
@@ -194,6 +195,8 @@ int mysql_open(TALLOC_CTX *ctx, const struct engine_request *request,
 	run->ddl_params = *request->target;
 	run->ddl_params.schema = NULL;	/* each task says its own */
 	run->ddl_params.io_seconds = 0; /* an ALTER may take days */
+	run->copy_params = *request->target;
+	run->copy_params.schema = NULL;
 	run->control_params = run->ddl_params;
 	run->control_params.connect_seconds = 2;
 	run->control_params.io_seconds = 2;
@@ -201,6 +204,8 @@ int mysql_open(TALLOC_CTX *ctx, const struct engine_request *request,
 	run->operation = mem_strdup(run, request->operation);
 	run->token = request->lease_token;
 	run->options = request->options;
+	run->volume = request->options.volume;
+	run->forget_cutover = request->started;
 	run->ddl_mem = mem_ctx(NULL, "mysql ddl");
 	run->control_mem = mem_ctx(NULL, "mysql control");
 	run->ddl_socket = -1;
@@ -324,6 +329,7 @@ int mysql_start(TALLOC_CTX *ctx, struct engine_run *run, const struct engine_wor
 	run->tasks = tasks;
 	run->n = n;
 	run->current = 0;
+	run->cutover = run->stored = false;
 	run->halt = run->fenced;
 	run->ended = false;
 	pthread_mutex_unlock(&run->mutex);
@@ -336,7 +342,7 @@ static int64_t eta_seconds(const struct mysql_slot *slot)
 	int64_t elapsed = clock_ms() - slot->began_ms;
 	int percent = slot->progress.percent;
 
-	if (slot->began_ms == 0 || percent < 1 || elapsed < 1000)
+	if (percent < 1 || elapsed < 1000)
 		return -1;
 	return elapsed * (100 - percent) / percent / 1000;
 }
@@ -350,8 +356,48 @@ int mysql_poll(TALLOC_CTX *ctx, struct engine_run *run, struct engine_progress *
 	pthread_mutex_lock(&run->mutex);
 	for (size_t i = 0; i < run->n; i++) {
 		progress[i] = run->slots[i].progress;
-		progress[i].eta_seconds = eta_seconds(&run->slots[i]);
+		if (run->slots[i].began_ms > 0)
+			progress[i].eta_seconds = eta_seconds(&run->slots[i]);
 	}
+	pthread_mutex_unlock(&run->mutex);
+	return 0;
+}
+
+/* ---- cutover, volume ------------------------------------------------------------------
+ */
+
+/* Returns when the target knows that it was asked for: whoever drives from then on does
+ * not wait for it again. */
+int mysql_cutover(struct engine_run *run, struct sb_err *err)
+{
+	int64_t deadline = clock_ms() + MYSQL_CUTOVER_MS;
+	bool stored, ended;
+
+	if (FAULT_ERR("engine.mysql.cutover", err) < 0)
+		return -1;
+	pthread_mutex_lock(&run->mutex);
+	run->cutover = true;
+	pthread_cond_broadcast(&run->changed);
+	while (!run->stored && !run->ended && clock_ms() < deadline)
+		mysql_wait(run, deadline - clock_ms());
+	stored = run->stored;
+	ended = run->ended;
+	pthread_mutex_unlock(&run->mutex);
+	if (stored)
+		return 0;
+	return sb_err(err, SB_EAMBIGUOUS,
+		      ended ? "The change ended before it could cut over."
+			    : "The target has not stored the cutover within %d s.",
+		      MYSQL_CUTOVER_MS / 1000);
+}
+
+int mysql_set_volume(struct engine_run *run, int volume, struct sb_err *err)
+{
+	if (FAULT_ERR("engine.mysql.volume", err) < 0)
+		return -1;
+	pthread_mutex_lock(&run->mutex);
+	run->volume = volume;
+	pthread_cond_broadcast(&run->changed);
 	pthread_mutex_unlock(&run->mutex);
 	return 0;
 }
@@ -421,20 +467,26 @@ int mysql_stop(struct engine_run *run, struct sb_err *err)
 	return db_is_lost(run->ddl) ? end_orphan(run, deadline, err) : 0;
 }
 
-/* The server removes the traces of the statement; what is left is the checkpoints. That
- * one could not be removed is no reason to say that the statement may still run. */
+/* The server removes the traces of a statement; what is left is shadows and checkpoints.
+ * That one could not be removed is no reason to say that the change may still run. */
 int mysql_cancel(struct engine_run *run, struct sb_err *err)
 {
 	struct sb_err left;
 
 	if (mysql_stop(run, err) < 0)
 		return -1;
-	for (size_t i = 0; i < run->n_signed && !db_is_lost(run->ddl); i++)
-		if (mysql_checkpoint_remove(run->ddl, run->operation, run->token,
-					    run->signed_tables[i].schema,
-					    run->signed_tables[i].table, &left) < 0)
-			log_err(LOG_WARN, "engine.mysql.checkpoint", &left,
-				"a checkpoint stays until the reaper removes it");
+	for (size_t i = 0; i < run->n_signed && !db_is_lost(run->ddl); i++) {
+		const struct engine_task t = { .schema = run->signed_tables[i].schema,
+					       .table = run->signed_tables[i].table };
+
+		if (run->signed_tables[i].open > 0 &&
+		    (online_discard(run, &t, &left) < 0 ||
+		     mysql_checkpoint_remove(run->ddl, run->operation, run->token,
+					     t.schema, t.table, &left) < 0))
+			log_err(LOG_WARN, "engine.mysql.discard", &left,
+				"what was made for %s.%s stays until the reaper removes it",
+				t.schema, t.table);
+	}
 	return 0;
 }
 

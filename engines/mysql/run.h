@@ -1,11 +1,12 @@
 /*
- * run.h - one open run of the mysql engine, as its three files see it.
+ * run.h - one open run of the mysql engine, as its files see it.
  *
- * run.c is the driver's side (open, start, poll, stop, fence, close). Two threads work
- * behind it: the worker (exec.c) executes the statements on the connection that holds the
- * advisory locks, and the watcher (watch.c) looks at that connection through another one:
- * progress once a second, KILL QUERY when the run is to halt. So no call of the driver
- * ever waits for the network except open(), stop() and close().
+ * run.c is the driver's side (open, start, poll, cutover, stop, fence, close). Two
+ * threads work behind it: the worker (exec.c) executes the statements on the connection
+ * that holds the advisory locks, or has tables copied online beside it (online.c), and
+ * the watcher (watch.c) looks at that connection through another one: progress once a
+ * second, KILL QUERY when the run is to halt. So no call of the driver ever waits for the
+ * network except open(), stop() and close().
  *
  * Who may touch what: `ddl` belongs to the worker and `control` to the watcher while
  * those run, and to the driver's thread otherwise. What is under "guarded" needs `mutex`.
@@ -29,16 +30,21 @@
  * request to halt. */
 #define MYSQL_STOP_MS 10000
 
+/* cutover() waits this long until the request is stored on the target. */
+#define MYSQL_CUTOVER_MS 4000
+
 struct mysql_slot { /* one task of the current start() */
 	struct engine_progress progress;
 	int64_t began_ms; /* clock_ms() of the running statement, 0 = none runs */
+	int64_t check_ms; /* clock_ms() when the comparison began, 0 = it does not run */
 };
 
 struct engine_run {
-	struct db_params ddl_params, control_params;
+	struct db_params ddl_params, control_params, copy_params;
 	const char *apply_id, *operation;
 	uint64_t token;
-	struct engine_options options;
+	struct engine_options options; /* but for the volume */
+	bool forget_cutover; /* an operator has started it: a cutover is asked for anew */
 	TALLOC_CTX *ddl_mem, *control_mem; /* roots of their own: threads use them */
 	struct db *ddl;
 	int ddl_socket;	 /* a dup, for shutdown() while the worker is blocked */
@@ -68,6 +74,9 @@ struct engine_run {
 	bool halt;	 /* begin nothing more, kill what runs */
 	int64_t halt_ms; /* clock_ms() since when */
 	bool fenced;	 /* halt, for good */
+	int volume;	 /* 1 to 11 */
+	bool cutover;	 /* cutover() was called */
+	bool stored;	 /* … and the target knows it */
 	bool ended;	 /* the worker is at its end: slots change no more */
 };
 
@@ -93,6 +102,8 @@ int mysql_start(TALLOC_CTX *ctx, struct engine_run *run, const struct engine_wor
 		const char **resume_state, struct sb_err *err);
 int mysql_poll(TALLOC_CTX *ctx, struct engine_run *run, struct engine_progress *progress,
 	       const char **resume_state, struct sb_err *err);
+int mysql_cutover(struct engine_run *run, struct sb_err *err);
+int mysql_set_volume(struct engine_run *run, int volume, struct sb_err *err);
 int mysql_stop(struct engine_run *run, struct sb_err *err);
 int mysql_cancel(struct engine_run *run, struct sb_err *err);
 void mysql_fence(struct engine_run *run);

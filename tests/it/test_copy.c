@@ -223,6 +223,13 @@ static bool cutover_wanted(void *arg)
 	return clock_ms() - watch.began_ms >= watch.hold_ms;
 }
 
+static int cutting(void *arg, struct sb_err *err)
+{
+	(void)arg;
+	(void)err;
+	return 0;
+}
+
 static void report(void *arg, size_t task, const struct change_report *r)
 {
 	(void)arg;
@@ -239,8 +246,8 @@ static void done(void *arg, size_t task)
 	watch.done = true;
 }
 
-static const struct change_hooks hooks = { NULL,	   halted, volume,
-					   cutover_wanted, report, done };
+static const struct change_hooks hooks = { NULL,    halted, volume, cutover_wanted,
+					   cutting, report, done };
 
 static uint64_t last_token;
 

@@ -295,6 +295,13 @@ static bool cutover_wanted(void *arg)
 	return true;
 }
 
+static int cutting(void *arg, struct sb_err *err)
+{
+	(void)arg;
+	(void)err;
+	return 0;
+}
+
 static void report(void *arg, size_t task, const struct change_report *r)
 {
 	(void)arg;
@@ -313,8 +320,8 @@ static void done(void *arg, size_t task)
 	(void)task;
 }
 
-static const struct change_hooks hooks = { NULL,	   halted, volume,
-					   cutover_wanted, report, done };
+static const struct change_hooks hooks = { NULL,    halted, volume, cutover_wanted,
+					   cutting, report, done };
 
 static int run_change(struct sb_err *err)
 {

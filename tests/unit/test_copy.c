@@ -424,6 +424,8 @@ static void progress_is_read_as_written(void **unused)
 	(void)unused;
 	for (int i = 0; i <= COPY_DONE; i++) {
 		const struct copy_progress p = {
+			.statement = "ALTER TABLE `t` ADD `x` int",
+			.cutover = i % 2 == 1,
 			.phase = (enum copy_phase)i,
 			.at = { mem_strdup(ctx, "binlog.\"\\\n000001"),
 				UINT32_MAX + 5ULL },
@@ -443,6 +445,8 @@ static void progress_is_read_as_written(void **unused)
 		assert_int_equal(got.all, p.all);
 		assert_string_equal(got.deferred, p.deferred);
 		assert_string_equal(got.server, p.server);
+		assert_string_equal(got.statement, p.statement);
+		assert_int_equal(got.cutover, p.cutover);
 		if (p.watermark)
 			assert_string_equal(got.watermark, p.watermark);
 		else
@@ -458,7 +462,8 @@ static void unknown_progress_is_not_read(void **unused)
 					 .at = { mem_strdup(ctx, "b.1"), 4 },
 					 .watermark = mem_strdup(ctx, "7"),
 					 .deferred = "",
-					 .server = "s" };
+					 .server = "s",
+					 .statement = "ALTER" };
 	static const char *const changes[][2] = {
 		{ "\"version\":1", "\"version\":2" },
 		{ "\"version\":1", "\"version\":\"1\"" },

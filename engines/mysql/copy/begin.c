@@ -75,7 +75,8 @@ static int usable(struct change *c, struct change_table *x, struct copy_progress
 	if (mysql_checkpoint_load(c->mem, c->work, x->task->schema, x->task->table, &text,
 				  err) < 0)
 		return -1;
-	if (!text || progress_read(c->mem, text, p) == 0)
+	if (!text || progress_read(c->mem, text, p) == 0 ||
+	    strcmp(p->statement, x->task->ddl) != 0)
 		return 0;
 	if (p->phase == COPY_CUTTING_OVER && is_swapped(c, x, err) != 0)
 		return x->swapped ? 0 : -1;
@@ -123,6 +124,7 @@ static int take_up(struct change *c, struct change_table *x,
 	x->watermark = p->watermark;
 	x->all = p->all;
 	x->before = p->rows;
+	c->cutover |= p->cutover && !c->args->forget_cutover;
 	log_info("engine.mysql.copy.resumed", "%s.%s: %s, %" PRIu64 " rows are copied",
 		 x->task->schema, x->task->table, copy_phase_words(p->phase), p->rows);
 	if (x->phase > COPY_CATCHING_UP)
@@ -133,7 +135,8 @@ static int take_up(struct change *c, struct change_table *x,
 static int make(struct change *c, struct change_table *x, struct sb_err *err)
 {
 	if (copy_table_create(c->mem, c->args->locks, c->args->apply_id, x->task, &x->t,
-			      err) < 0)
+			      err) < 0 ||
+	    cutover_drop_old(c->args->locks, x->t, err) < 0)
 		return -1;
 	x->phase = COPY_COPYING;
 	x->deferred = x->t->deferred;

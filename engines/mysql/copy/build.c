@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
@@ -66,8 +67,10 @@ void build_stop(struct build *b, struct db *control)
 		if (db_run(control, sql, &err) < 0)
 			log_err(LOG_DEBUG, "engine.mysql.copy.kill", &err,
 				"the statement had ended by itself");
-		if (db_is_lost(control))
+		if (db_is_lost(control)) {
+			shutdown(db_socket(b->db), SHUT_RDWR);
 			break;
+		}
 		clock_sleep_ms(KILL_EVERY_MS);
 	}
 	talloc_free(sql);
@@ -87,6 +90,7 @@ int build_start(TALLOC_CTX *ctx, const struct db_params *target,
 		struct sb_err *err)
 {
 	struct build *b = mem_new(ctx, struct build);
+	struct db_params params = *target;
 	sigset_t all, old;
 	int rc;
 
@@ -95,7 +99,8 @@ int build_start(TALLOC_CTX *ctx, const struct db_params *target,
 	b->sql = mem_strdup(b->mem, sql);
 	pthread_mutex_init(&b->mutex, NULL);
 	talloc_set_destructor(b, destroy);
-	if (copy_connect(b->mem, target, t, CONNECT_BUILD, &b->db, err) < 0) {
+	params.io_seconds = 0; /* it may take hours, and says nothing meanwhile */
+	if (copy_connect(b->mem, &params, t, CONNECT_BUILD, &b->db, err) < 0) {
 		talloc_free(b);
 		return -1;
 	}

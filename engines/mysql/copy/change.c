@@ -150,7 +150,7 @@ static int stay_ready(struct change *c, struct sb_err *err)
 {
 	int64_t checked = clock_ms();
 
-	while (!c->args->hooks->cutover_wanted(c->args->hooks->arg)) {
+	while (!c->cutover && !c->args->hooks->cutover_wanted(c->args->hooks->arg)) {
 		if (change_tick(c, err) < 0)
 			return -1;
 		if (clock_ms() - checked >= CHECK_AGAIN_MS) {
@@ -165,6 +165,15 @@ static int stay_ready(struct change *c, struct sb_err *err)
 
 /* ---- cutover --------------------------------------------------------------------------
  */
+
+static int begin_cutover(struct change *c, struct sb_err *err)
+{
+	c->cutover = true;
+	if (change_save(c, err) < 0)
+		return -1;
+	FAULT("engine.mysql.copy.cutover.stored");
+	return c->args->hooks->cutting(c->args->hooks->arg, err);
+}
 
 static int drain(void *arg, struct db *locked, int64_t until_ms, struct sb_err *err)
 {
@@ -187,7 +196,8 @@ static int may(void *arg, struct sb_err *err)
 		*err = (struct sb_err){ .code = SB_OK };
 		return -1;
 	}
-	return change_save(c, err);
+	c->kept_ms = 0;
+	return change_keep_locks(c, clock_ms(), err) < 0 ? -1 : change_save(c, err);
 }
 
 /* After the swap: was anything written to the original behind the last delta? */
@@ -290,7 +300,8 @@ static int go(struct change *c, struct sb_err *err)
 	for (size_t i = 0; i < c->n; i++)
 		change_phase(c, &c->tables[i], COPY_CATCHING_UP);
 	if (change_catch_up(c, err) < 0 || check_all(c, false, err) < 0 ||
-	    stay_ready(c, err) < 0 || change_catch_up(c, err) < 0 || swap(c, err) < 0)
+	    stay_ready(c, err) < 0 || begin_cutover(c, err) < 0 ||
+	    change_catch_up(c, err) < 0 || swap(c, err) < 0)
 		return -1;
 	return finish(c, err);
 }

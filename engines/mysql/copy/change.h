@@ -31,6 +31,10 @@ struct change_hooks {
 	bool (*halted)(void *arg);
 	int (*volume)(void *arg);	   /* 1 to 11 */
 	bool (*cutover_wanted)(void *arg); /* may it swap now? */
+	/* It may, and that is stored: a successor will not ask again. What is left to be
+	 * done before the swap is done here; -1 = it cannot be, and nothing is swapped.
+	 */
+	int (*cutting)(void *arg, struct sb_err *err);
 	void (*report)(void *arg, size_t task, const struct change_report *r);
 	void (*done)(void *arg, size_t task); /* the table is the new one */
 };
@@ -42,6 +46,9 @@ struct change_args {
 	uint64_t token;
 	const struct engine_task *tasks;
 	size_t n;
+	/* Started by an operator: that a cutover was wanted before the stop is forgotten.
+	 */
+	bool forget_cutover;
 	const struct change_hooks *hooks;
 };
 

@@ -39,6 +39,8 @@ struct change {
 	uint64_t rate_rows;
 	int64_t rows_per_second;
 	int cutover_attempts;
+	bool cutover;	 /* it was wanted, and that is stored */
+	int64_t kept_ms; /* the advisory locks' connection was last used */
 };
 
 /* begin.c: find or make the shadows, and start the feed. 1 = nothing is left to be done:
@@ -62,6 +64,9 @@ int change_catch_up(struct change *c, struct sb_err *err) MUST_CHECK;
  * (clock_ms()). 1 = they are, 0 = not in time, -1. `locked` as for change_flush(). */
 int change_drain(struct change *c, struct db *locked, int64_t until_ms,
 		 struct sb_err *err) MUST_CHECK;
+/* Are the tables' advisory locks ours still? Asked at every tick, at most every few
+ * seconds. SB_ERETRY when not. */
+int change_keep_locks(struct change *c, int64_t now, struct sb_err *err) MUST_CHECK;
 bool change_halted(const struct change *c);
 
 /*

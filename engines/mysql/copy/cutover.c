@@ -81,6 +81,38 @@ static char *old_table(TALLOC_CTX *ctx, const struct copy_table *t)
 	return db_ident2(ctx, t->schema, t->old_name);
 }
 
+int cutover_spare(struct db *db, const struct copy_table *t, struct sb_err *err)
+{
+	enum being original, shadow;
+
+	if (what_is(db, t, t->table, &original, err) < 0 ||
+	    what_is(db, t, t->shadow_name, &shadow, err) < 0)
+		return -1;
+	return original == TABLE && shadow == TABLE;
+}
+
+int cutover_drop_old(struct db *db, const struct copy_table *t, struct sb_err *err)
+{
+	enum being original, old;
+	TALLOC_CTX *mem;
+	int rc;
+
+	if (what_is(db, t, t->table, &original, err) < 0 ||
+	    what_is(db, t, t->old_name, &old, err) < 0)
+		return -1;
+	if (original != TABLE || old != TABLE)
+		return 0;
+	mem = mem_ctx(NULL, "former table");
+	rc = db_run(db, mem_printf(mem, "DROP TABLE %s", old_table(mem, t)), err);
+	if (rc == 0)
+		log_info(
+			"engine.mysql.copy.former",
+			"%s.%s, which the statement before this one replaced, is dropped",
+			t->schema, t->old_name);
+	talloc_free(mem);
+	return rc;
+}
+
 int cutover_tidy(struct db *control, const struct copy_table *t, struct sb_err *err)
 {
 	enum being old;

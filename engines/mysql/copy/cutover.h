@@ -47,6 +47,16 @@ int cutover_try(const struct cutover *c, struct db *control,
 int cutover_truth(struct db *control, const struct copy_table *t,
 		  struct sb_err *err) MUST_CHECK;
 
+/* Drop the table that an earlier statement of the same apply has replaced: the table is
+ * to be replaced once more. */
+int cutover_drop_old(struct db *db, const struct copy_table *t,
+		     struct sb_err *err) MUST_CHECK;
+
+/* Is the shadow one too many: is the table there, and nothing that it was replaced by? 1,
+ * 0 also when there is no shadow, -1. */
+int cutover_spare(struct db *db, const struct copy_table *t,
+		  struct sb_err *err) MUST_CHECK;
+
 /* Remove what an attempt of a dead driver left: never a table with rows in it. */
 int cutover_tidy(struct db *control, const struct copy_table *t,
 		 struct sb_err *err) MUST_CHECK;

@@ -164,7 +164,9 @@ int change_save(struct change *c, struct sb_err *err)
 						 .all = x->all,
 						 .deferred = x->deferred,
 						 .rows = rows_of(x),
-						 .server = c->server };
+						 .server = c->server,
+						 .statement = x->task->ddl,
+						 .cutover = c->cutover };
 
 		if (!x->swapped)
 			rc = mysql_checkpoint_save(c->work, c->args->operation,
@@ -221,6 +223,23 @@ void change_phase(struct change *c, struct change_table *x, enum copy_phase phas
 	change_report(c);
 }
 
+/*
+ * The connection that holds the advisory locks has nothing to do for hours, and lets go
+ * of them when it is idle for too long (run.c). Once it is lost somebody else may work
+ * here.
+ */
+int change_keep_locks(struct change *c, int64_t now, struct sb_err *err)
+{
+	if (now - c->kept_ms < (int64_t)db_idle_seconds() * 1000 / 4)
+		return 0;
+	c->kept_ms = now;
+	if (db_run(c->args->locks, "DO 0", err) == 0)
+		return 0;
+	return sb_err(err, SB_ERETRY,
+		      "The connection that holds the tables' locks was lost: it goes on "
+		      "from the checkpoint.");
+}
+
 /* ---- all the time ---------------------------------------------------------------------
  */
 
@@ -245,7 +264,8 @@ int change_tick(struct change *c, struct sb_err *err)
 	int64_t now = clock_ms();
 	struct change_table *x = copied(c);
 
-	if (pause(c, err) < 0 || feed_state(c->feed, err) < 0)
+	if (pause(c, err) < 0 || change_keep_locks(c, now, err) < 0 ||
+	    feed_state(c->feed, err) < 0)
 		return -1;
 	if (x && chunker_has_suspects(x->chunker) && clear_suspicion(c, err) < 0)
 		return -1;

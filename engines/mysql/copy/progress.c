@@ -27,8 +27,8 @@ const char *copy_phase_words(enum copy_phase phase)
 
 struct stored { /* as JSON has it */
 	int64_t version, offset, rows;
-	const char *phase, *file, *watermark, *deferred, *server;
-	bool all;
+	const char *phase, *file, *watermark, *deferred, *server, *statement;
+	bool all, cutover;
 };
 static const struct json_field fields[] = {
 	JSON_FIELD("version", JSON_INT, true, 0, struct stored, version),
@@ -40,6 +40,8 @@ static const struct json_field fields[] = {
 	JSON_FIELD("deferred", JSON_STR, true, 0, struct stored, deferred),
 	JSON_FIELD("rows", JSON_INT, true, 0, struct stored, rows),
 	JSON_FIELD("server", JSON_STR, true, 0, struct stored, server),
+	JSON_FIELD("statement", JSON_STR, true, 0, struct stored, statement),
+	JSON_FIELD("cutover", JSON_BOOL, true, 0, struct stored, cutover),
 };
 
 char *progress_write(TALLOC_CTX *ctx, const struct copy_progress *p)
@@ -57,6 +59,8 @@ char *progress_write(TALLOC_CTX *ctx, const struct copy_progress *p)
 	js_str(o, "deferred", p->deferred);
 	js_int(o, "rows", (int64_t)p->rows);
 	js_str(o, "server", p->server);
+	js_str(o, "statement", p->statement);
+	js_bool(o, "cutover", p->cutover);
 	text = mem_strdup(ctx, json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
 	json_object_put(o);
 	return text;
@@ -85,5 +89,7 @@ int progress_read(TALLOC_CTX *ctx, const char *text, struct copy_progress *out)
 	out->deferred = s.deferred;
 	out->rows = (uint64_t)s.rows;
 	out->server = s.server;
+	out->statement = s.statement;
+	out->cutover = s.cutover;
 	return 1;
 }

@@ -32,11 +32,13 @@ const char *copy_phase_words(enum copy_phase phase); /* for people */
 struct copy_progress {
 	enum copy_phase phase;
 	struct stream_position at;
-	char *watermark;      /* NULL = no row is copied, or all are */
-	bool all;	      /* every row is copied */
-	const char *deferred; /* indexes that are to be built; "" = none */
-	uint64_t rows;	      /* copied so far */
-	const char *server;   /* which server the position belongs to */
+	char *watermark;       /* NULL = no row is copied, or all are */
+	bool all;	       /* every row is copied */
+	const char *deferred;  /* indexes that are to be built; "" = none */
+	uint64_t rows;	       /* copied so far */
+	const char *server;    /* which server the position belongs to */
+	const char *statement; /* of the change */
+	bool cutover;	       /* its cutover was wanted */
 };
 
 /* As JSON, of ctx. */

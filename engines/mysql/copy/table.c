@@ -368,6 +368,8 @@ int copy_session(struct db *db, struct sb_err *err)
 	return db_run(db,
 		      "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,"
 		      "ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION',"
-		      " innodb_lock_wait_timeout = 2, lock_wait_timeout = 2",
+		      " innodb_lock_wait_timeout = 2, lock_wait_timeout = 2,"
+		      /* A flush may have nothing to do for days. */
+		      " wait_timeout = 604800",
 		      err);
 }

@@ -1,0 +1,262 @@
+"""
+test_online.py - the online copy through the whole stack: applies that copy tables, what their
+operator sees and asks for, and what is left behind.
+
+What the copy itself has to survive is in test_copy.c, below the driver; here it is the
+requests, the drivers that come and go, and groups.
+"""
+import contextlib
+
+import pytest
+
+ITEMS = ("CREATE TABLE items (id int NOT NULL AUTO_INCREMENT, code varchar(40) NOT NULL,"
+         " amount int NOT NULL, PRIMARY KEY (id))")
+WIDER = ITEMS.replace("amount int", "amount bigint").replace("PRIMARY KEY (id)",
+                                                             "PRIMARY KEY (id), KEY c (code)")
+NOTES = "CREATE TABLE notes (id int NOT NULL AUTO_INCREMENT, text varchar(40), PRIMARY KEY (id))"
+ROWS = 1 << 12
+
+
+def fill(stack, table="items", columns="code, amount", values="'c', 1", doublings=12):
+    stack.target(f"INSERT INTO {table} ({columns}) VALUES ({values})")
+    for _ in range(doublings):
+        stack.target(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {table}")
+
+
+@pytest.fixture
+def items(stack):
+    stack.target(ITEMS)
+    fill(stack)
+    stack.target("UPDATE items SET code = LEFT(SHA2(id, 224), 40), amount = id * 7")
+    return stack
+
+
+def rows_of(stack):
+    return stack.target("SELECT * FROM items ORDER BY id")
+
+
+def artefacts(stack):
+    """What of ours is beside the tables, by kind."""
+    return [t for t in stack.tables() if "~sb_" in t]
+
+
+def shadows(stack):
+    return [t for t in artefacts(stack) if "~sb_new_" in t]
+
+
+def checkpoints(stack):
+    if "_schemabot_state" not in stack.databases():
+        return []
+    return stack.sql("SELECT table_name AS t, progress AS p FROM _schemabot_state.checkpoints"
+                     " WHERE schema_name = 'shop_staging'")
+
+
+def is_changed(stack):
+    return "`amount` bigint" in stack.create_table("items")
+
+
+@contextlib.contextmanager
+def held_in_the_middle(stack, start):
+    """Start the apply; its copy stands still at a row of the shadow that somebody else has
+    inserted and not committed. Gives the apply's id, copying."""
+    gate = stack.arm("schemabot-driver/engine.mysql.copy.begun:wait=@FILE@")
+    apply_id = start()
+    stack.until(gate.arrived, "the shadow is there")
+    other = stack.connect("shop_staging")
+    other.autocommit(False)
+    [shadow] = shadows(stack)
+    with other.cursor() as cursor:
+        cursor.execute(f"INSERT INTO `{shadow}` (id, code, amount) VALUES (%s, '', 0)", (ROWS // 2,))
+    gate.release()
+    stack.disarm()
+    try:
+        stack.until(lambda: stack.sql(
+            "SELECT id FROM information_schema.processlist WHERE user = 'sb_target'"
+            " AND info LIKE 'INSERT INTO `shop_staging`.`items~sb_new_%%'", ()), "the copy waits")
+        yield apply_id
+    finally:
+        other.rollback()
+        other.close()
+
+
+def start(stack, **options):
+    return stack.apply(stack.plan([WIDER]), **options)
+
+
+def test_a_table_is_copied_and_nothing_is_left(items):
+    stack, before = items, rows_of(items)
+    plan = stack.plan([WIDER])
+    [change] = [c for g in plan["changes"] for c in g["table_changes"]]
+    assert (change["execution_mode"], change["algorithm"]) == ("", "copy")
+    done = stack.wait_state(stack.apply(plan), "completed")
+    [table] = done["tables"]
+    assert is_changed(stack) and rows_of(stack) == before
+    assert (table["percent_complete"], table["rows_copied"], table["rows_total"]) == (100, ROWS, ROWS)
+    assert shadows(stack) == [] and checkpoints(stack) == []
+    stack.reap()
+    assert artefacts(stack) == [], "the replaced table goes with the apply's end"
+
+
+def test_a_deferred_cutover_waits_to_be_asked_for(items):
+    stack, before = items, rows_of(items)
+    apply_id = start(stack, defer_cutover=True)
+    stack.wait_state(apply_id, "waiting_for_cutover")
+    assert not is_changed(stack)
+    stack.target("INSERT INTO items (code, amount) VALUES ('late', 1)")
+    stack.control("cutover", apply_id).expect(200, 202)
+    stack.wait_state(apply_id, "completed")
+    assert is_changed(stack) and len(rows_of(stack)) == len(before) + 1
+
+
+def test_stop_keeps_what_was_copied_and_start_goes_on(items):
+    stack, before = items, rows_of(items)
+    with held_in_the_middle(stack, lambda: start(stack, volume=1)) as apply_id:
+        stack.control("stop", apply_id).expect(200, 202)
+        stack.wait_state(apply_id, "stopped")
+        assert not is_changed(stack) and len(shadows(stack)) == 1
+        [checkpoint] = checkpoints(stack)
+        assert '"phase":"COPYING"' in checkpoint["p"]
+    stack.control("start", apply_id).expect(200)
+    stack.wait_state(apply_id, "completed")
+    assert is_changed(stack) and rows_of(stack) == before
+    assert "engine.mysql.copy.resumed" in stack.new_logs(most=100000)
+
+
+@pytest.mark.parametrize("when", ["copying", "waiting", "stopped"])
+def test_cancel_removes_everything(items, when):
+    stack, before = items, rows_of(items)
+    if when == "copying":
+        with held_in_the_middle(stack, lambda: start(stack)) as apply_id:
+            stack.control("cancel", apply_id).expect(200, 202)
+            # Our own hold on the shadow is in the way of its DROP until it is given up.
+    else:
+        apply_id = start(stack, defer_cutover=True)
+        stack.wait_state(apply_id, "waiting_for_cutover")
+        if when == "stopped":
+            stack.control("stop", apply_id).expect(200, 202)
+            stack.wait_state(apply_id, "stopped")
+            assert len(shadows(stack)) == 1
+        stack.control("cancel", apply_id).expect(200, 202)
+    stack.wait_state(apply_id, "cancelled")
+    assert artefacts(stack) == [] and checkpoints(stack) == []
+    assert not is_changed(stack) and rows_of(stack) == before
+
+
+def test_the_volume_changes_while_it_runs(items):
+    stack = items
+    with held_in_the_middle(stack, lambda: start(stack, volume=1)) as apply_id:
+        reply = stack.control("volume", apply_id, volume=7).expect(200, 202)
+        assert (reply["previous_volume"], reply["new_volume"]) == (1, 7)
+        stack.until(lambda: not stack.storage("SELECT id FROM apply_control_requests"
+                                              " WHERE status = 'pending'"), "it is obeyed")
+        assert stack.progress(apply_id)["volume"] == 7
+    stack.wait_state(apply_id, "completed")
+
+
+# ---- drivers that come and go ----------------------------------------------------------------
+
+def test_a_cutover_is_obeyed_by_whoever_drives(items):
+    """Its driver is killed while the change waits; the request comes before there is another."""
+    stack, before = items, rows_of(items)
+    apply_id = start(stack, defer_cutover=True)
+    stack.wait_state(apply_id, "waiting_for_cutover")
+    stack.kill(stack.driver_of(apply_id))
+    stack.control("cutover", apply_id).expect(200, 202)
+    stack.wait_state(apply_id, "completed")
+    assert is_changed(stack) and rows_of(stack) == before
+
+
+@pytest.mark.parametrize("point", ["drive.cutover.sent", "engine.mysql.copy.cutover.stored",
+                                   "engine.mysql.copy.cutover.locked"])
+def test_a_cutover_that_was_asked_for_is_not_asked_for_again(items, point):
+    stack, before = items, rows_of(items)
+    apply_id = start(stack, defer_cutover=True)
+    stack.wait_state(apply_id, "waiting_for_cutover")
+    fault = stack.arm(f"schemabot-driver/{point}:crash")
+    stack.control("cutover", apply_id).expect(200, 202)
+    stack.wait_state(apply_id, "completed")
+    assert fault.fired(point)
+    assert is_changed(stack) and rows_of(stack) == before
+
+
+def test_a_stop_takes_a_cutover_back(items):
+    """Asked for, stopped before it happened, started again: it waits once more."""
+    stack = items
+    apply_id = start(stack, defer_cutover=True)
+    stack.wait_state(apply_id, "waiting_for_cutover")
+    reader = stack.connect("shop_staging")
+    reader.autocommit(False)
+    with reader.cursor() as cursor:  # keeps the cutover from its lock
+        cursor.execute("SELECT COUNT(*) FROM items")
+    stack.control("cutover", apply_id).expect(200, 202)
+    stack.until(lambda: any(t["status"] == "cutting_over"
+                            for t in stack.progress(apply_id)["tables"]), "it tries")
+    stack.control("stop", apply_id).expect(200, 202)
+    stack.wait_state(apply_id, "stopped")
+    reader.rollback()
+    reader.close()
+    assert not is_changed(stack)
+    stack.control("start", apply_id).expect(200)
+    stack.wait_state(apply_id, "waiting_for_cutover")
+    assert not is_changed(stack)
+    stack.control("cutover", apply_id).expect(200, 202)
+    stack.wait_state(apply_id, "completed")
+
+
+# ---- groups ------------------------------------------------------------------------------------
+
+GROUP = [WIDER, NOTES.replace("text varchar(40)", "text varchar(40) CHARACTER SET utf16"),
+         "CREATE TABLE fresh (id int NOT NULL, PRIMARY KEY (id))",
+         "CREATE TABLE plain (id int NOT NULL, extra int, PRIMARY KEY (id))"]
+
+
+def begin_group(stack):
+    stack.target(NOTES)
+    stack.target("CREATE TABLE plain (id int NOT NULL, PRIMARY KEY (id))")
+    fill(stack, "notes", "text", "'n'", 8)
+    apply_id = stack.apply(stack.plan(GROUP), defer_cutover=True)
+    stack.wait_state(apply_id, "waiting_for_cutover")
+    return apply_id
+
+
+def untouched(stack):
+    return (not is_changed(stack) and "utf16" not in stack.create_table("notes")
+            and "fresh" not in stack.tables() and "extra" not in stack.create_table("plain"))
+
+
+def all_changed(stack):
+    return (is_changed(stack) and "utf16" in stack.create_table("notes")
+            and "fresh" in stack.tables() and "extra" in stack.create_table("plain"))
+
+
+def test_a_group_changes_together(items):
+    stack = items
+    apply_id = begin_group(stack)
+    assert {t["status"] for t in stack.progress(apply_id)["tables"]} == {"waiting_for_cutover"}
+    assert untouched(stack) and len(shadows(stack)) == 2
+    stack.control("cutover", apply_id).expect(200, 202)
+    stack.wait_state(apply_id, "completed")
+    assert all_changed(stack) and checkpoints(stack) == [] and shadows(stack) == []
+
+
+@pytest.mark.parametrize("point", ["engine.mysql.group.asked", "engine.mysql.ddl.after",
+                                   "engine.mysql.copy.cutover.renamed"])
+def test_a_group_that_is_killed_in_its_cutover_ends_it(items, point):
+    stack = items
+    apply_id = begin_group(stack)
+    fault = stack.arm(f"schemabot-driver/{point}:crash")
+    stack.control("cutover", apply_id).expect(200, 202)
+    stack.wait_state(apply_id, "completed")
+    assert fault.fired(point)
+    stack.reap()  # what a dead driver did not tell its successor about
+    assert all_changed(stack) and checkpoints(stack) == [] and artefacts(stack) == []
+
+
+def test_what_the_server_does_at_once_waits_too(stack):
+    stack.target("CREATE TABLE plain (id int NOT NULL, PRIMARY KEY (id))")
+    apply_id = stack.apply(stack.plan(GROUP[2:]), defer_cutover=True)
+    stack.wait_state(apply_id, "waiting_for_cutover")
+    assert "fresh" not in stack.tables()
+    stack.control("cutover", apply_id).expect(200, 202)
+    stack.wait_state(apply_id, "completed")
+    assert "fresh" in stack.tables() and "extra" in stack.create_table("plain")
