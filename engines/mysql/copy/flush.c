@@ -12,16 +12,22 @@
 
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/base/fault.h"
 
 #define BATCH_SINGLE   900 /* MariaDB turns 1,000 constants into a subquery */
 #define BATCH_COMPOUND 300
+/* So long one flush may wait for locks in all, beyond a last wait of copy_session()'s. */
+#define PATIENCE_MS 500
 
 struct batch {
 	struct flush *f;
 	const struct pending *keys;
 	const struct value_column *columns;
 	TALLOC_CTX *mem;
+	int64_t waited_ms;
+	bool wait;  /* for locks; otherwise they are refused at once */
+	bool probe; /* a lock is likely to be met: look before anything is written */
 };
 
 /* ---- conditions ----------------------------------------------------------------------
@@ -91,6 +97,16 @@ static void add_watermark(struct batch *x, struct buf *b)
 /* ---- statements ----------------------------------------------------------------------
  */
 
+/* A read that returns no row whose transaction is still under way. One that is in the
+ * binlog and not visible yet holds its locks; so does whoever keeps a row for long. */
+static const char *lock_words(const struct batch *x)
+{
+	if (x->wait || x->f->locked)
+		return " LOCK IN SHARE MODE";
+	return db_flavor(x->f->db) == DB_MYSQL ? " FOR SHARE NOWAIT"
+					       : " LOCK IN SHARE MODE NOWAIT";
+}
+
 /* Read the keys with a lock, so that rows behind the watermark, which nobody copies now,
  * are visible to every chunk from here on. model: FLUSH_SEE */
 static int see(struct batch *x, const char *where, struct sb_err *err)
@@ -98,13 +114,12 @@ static int see(struct batch *x, const char *where, struct sb_err *err)
 	const struct copy_table *t = x->f->t;
 	struct db_rows *rows;
 
-	if (x->f->all)
+	if (x->f->all && !x->probe)
 		return 0;
 	return db_query(x->mem, x->f->db,
 			mem_printf(x->mem,
-				   "SELECT COUNT(*) FROM %s FORCE INDEX (%s) WHERE %s"
-				   " LOCK IN SHARE MODE",
-				   t->original, t->key.index, where),
+				   "SELECT COUNT(*) FROM %s FORCE INDEX (%s) WHERE %s%s",
+				   t->original, t->key.index, where, lock_words(x)),
 			&rows, err);
 }
 
@@ -119,7 +134,7 @@ static int write_rows(struct batch *x, const char *verb, const char *where,
 		   verb, t->shadow, t->shadow_list, t->column_list, t->original,
 		   t->key.index, where);
 	add_watermark(x, &b);
-	buf_str(&b, " LOCK IN SHARE MODE");
+	buf_str(&b, lock_words(x));
 	return db_run(x->f->db, b.data, err);
 }
 
@@ -200,18 +215,19 @@ static void give_back(struct batch *x, size_t from, size_t to)
 	x->f->given_back += to - from;
 }
 
-/* One batch; when somebody holds a lock in it, its halves. */
-static int flush_batch(struct batch *x, enum step step, size_t from, size_t to,
-		       struct sb_err *err)
+/* What is to be done about keys [from, to): 0 = nothing, they are flushed; 1 = halve
+ * them; -1 = the server was lost, or refuses. */
+static int try_batch(struct batch *x, enum step step, size_t from, size_t to,
+		     struct sb_err *err)
 {
+	int64_t began = clock_ms();
 	enum db_error_kind kind;
 	int rc;
 
-	if (x->f->pause && x->f->pause(x->f->arg, err) < 0)
-		return -1;
 	x->mem = mem_ctx(NULL, "flush batch");
 	rc = execute(x, step, from, to, err);
 	talloc_free(x->mem);
+	x->waited_ms += x->wait ? clock_ms() - began : 0;
 	if (rc == 0) {
 		x->f->flushed += step == DELETE_ALL ? 0 : to - from;
 		return 0;
@@ -219,17 +235,42 @@ static int flush_batch(struct batch *x, enum step step, size_t from, size_t to,
 	kind = db_error_kind(err->db_errno);
 	if (db_is_lost(x->f->db) || (kind != DB_ERR_BUSY && kind != DB_ERR_DUPLICATE))
 		return -1;
-	if (to - from > 1) {
-		size_t middle = from + (to - from) / 2;
-
-		if (flush_batch(x, step, from, middle, err) < 0)
-			return -1;
-		return flush_batch(x, step, middle, to, err);
-	}
-	if (kind == DB_ERR_DUPLICATE && !x->f->duplicate)
+	if (kind == DB_ERR_DUPLICATE && to - from == 1 && !x->f->duplicate)
 		x->f->duplicate = mem_strdup(NULL, err->msg);
-	give_back(x, from, to);
-	return 0;
+	return 1;
+}
+
+/*
+ * One batch; when somebody holds a lock in it, its halves, so that only what is locked
+ * stays behind. One key alone is read again with a wait, which gets a row that one short
+ * transaction after the other changes; a row that is kept for longer uses up the
+ * patience of this flush, and comes again with the next.
+ */
+static int flush_batch(struct batch *x, enum step step, size_t from, size_t to,
+		       struct sb_err *err)
+{
+	size_t middle = from + (to - from) / 2;
+	int rc;
+
+	if (x->f->pause && x->f->pause(x->f->arg, err) < 0)
+		return -1;
+	rc = try_batch(x, step, from, to, err);
+	if (rc == 1 && to - from == 1 && !x->f->locked && x->waited_ms < PATIENCE_MS &&
+	    db_error_kind(err->db_errno) == DB_ERR_BUSY) {
+		x->wait = true;
+		rc = try_batch(x, step, from, to, err);
+		x->wait = false;
+	}
+	if (rc <= 0)
+		return rc;
+	if (to - from == 1) {
+		give_back(x, from, to);
+		return 0;
+	}
+	x->probe = true;
+	return flush_batch(x, step, from, middle, err) < 0
+		       ? -1
+		       : flush_batch(x, step, middle, to, err);
 }
 
 static int all_batches(struct batch *x, enum step step, struct sb_err *err)
@@ -237,10 +278,12 @@ static int all_batches(struct batch *x, enum step step, struct sb_err *err)
 	size_t n = pending_count(x->keys);
 	size_t size = x->f->t->key.n == 1 ? BATCH_SINGLE : BATCH_COMPOUND;
 
-	for (size_t from = 0; from < n; from += size)
+	for (size_t from = 0; from < n; from += size) {
+		x->probe = false;
 		if (flush_batch(x, step, from, from + size < n ? from + size : n, err) <
 		    0)
 			return -1;
+	}
 	return 0;
 }
 
