@@ -65,8 +65,18 @@ struct engine_verdict {
 	 * it runs; "blocked" = cannot be executed by this engine at all. */
 	const char *execution_mode;
 	const char *reason;		 /* a sentence, "" when there is nothing to say */
-	enum engine_algorithm algorithm; /* what the server accepted on the empty copy */
+	enum engine_algorithm algorithm; /* how it is done */
 	enum engine_cost cost;
+	/* The mildest way in which the server itself does it while writes go on, by which
+	 * a forced algorithm is judged; AUTO = there is none. */
+	enum engine_algorithm natively;
+};
+
+/* Which tables may be changed under a lock that writes wait for, where nothing else is
+ * possible: exactly one bound is not 0. What is not known of a table counts as more. */
+struct engine_direct {
+	int64_t max_rows, max_bytes;
+	int lock_seconds; /* to wait for the table's lock */
 };
 
 /* ---- driving -------------------------------------------------------------------- */
@@ -89,8 +99,9 @@ struct engine_options {
 	bool defer_cutover, defer_deploy;
 	/* Stay in the revert window until told (enable), or skip it. */
 	bool enable_revert, skip_revert;
-	bool quarantine_drops; /* a dropped table is moved away, not destroyed */
-	int volume;	       /* 1..11 */
+	bool quarantine_drops;	     /* a dropped table is moved away, not destroyed */
+	struct engine_direct direct; /* no bound: only tables without rows */
+	int volume;		     /* 1..11 */
 };
 
 struct engine_request {
@@ -228,8 +239,10 @@ struct engine_question {
 	/* Where the table is in earnest, to be read only: what its history allows. */
 	struct db *live;
 	const char *live_schema;
-	const struct engine_task *task;	 /* its schema is the scratch schema */
+	const char *live_table;		/* its name there now; NULL = the plan makes it */
+	const struct engine_task *task; /* its schema is the scratch schema */
 	enum engine_algorithm algorithm; /* AUTO, or a forced one */
+	struct engine_direct direct;
 	/* A dropped table is moved away and kept so long; 0 = it is destroyed. */
 	int keep_drops_hours;
 };

@@ -30,6 +30,9 @@ struct json_object *plan_change_json(const struct schema_change *c)
 	js_str(o, "execution_mode", c->execution_mode);
 	js_str(o, "mode_reason", c->mode_reason);
 	js_str(o, "algorithm", engine_algorithm_name(c->algorithm));
+	js_str(o, "native_algorithm",
+	       c->natively == ENGINE_ALGORITHM_AUTO ? ""
+						    : engine_algorithm_name(c->natively));
 	js_bool(o, "metadata_only", c->cost == ENGINE_COST_METADATA);
 	js_str(o, "cost", engine_cost_name(c->cost));
 	js_count(o, "table_rows", c->table_rows);
@@ -113,6 +116,21 @@ static struct json_object *list(struct json_object *root, const char *key, size_
 	return value;
 }
 
+/* Plans from before it was kept announced nothing milder than what the server does. */
+static enum engine_algorithm read_natively(struct json_object *o,
+					   enum engine_algorithm algorithm)
+{
+	int natively = ENGINE_ALGORITHM_AUTO;
+
+	if (!json_object_object_get_ex(o, "native_algorithm", NULL))
+		return algorithm == ENGINE_ALGORITHM_COPY ? ENGINE_ALGORITHM_AUTO
+							  : algorithm;
+	if (!*text(o, "native_algorithm") ||
+	    engine_algorithm_parse(text(o, "native_algorithm"), &natively) < 0)
+		return ENGINE_ALGORITHM_AUTO;
+	return (enum engine_algorithm)natively;
+}
+
 static int read_change(struct json_object *o, struct schema_change *c)
 {
 	struct json_object *is_unsafe;
@@ -134,6 +152,7 @@ static int read_change(struct json_object *o, struct schema_change *c)
 		.mode_reason = text(o, "mode_reason"),
 		.algorithm = (enum engine_algorithm)algorithm,
 		.cost = (enum engine_cost)cost,
+		.natively = read_natively(o, (enum engine_algorithm)algorithm),
 		.table_rows = number(o, "table_rows"),
 		.table_bytes = number(o, "table_bytes"),
 	};

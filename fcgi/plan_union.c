@@ -103,6 +103,10 @@ static void combine(struct schema_change *have, const struct schema_change *c)
 		have->algorithm = c->algorithm;
 	if (dearness(c->cost) > dearness(have->cost))
 		have->cost = c->cost;
+	/* AUTO: one of them cannot do it at all. */
+	if (have->natively != ENGINE_ALGORITHM_AUTO &&
+	    (c->natively == ENGINE_ALGORITHM_AUTO || c->natively > have->natively))
+		have->natively = c->natively;
 	if (c->is_unsafe && !have->is_unsafe) {
 		have->is_unsafe = true;
 		have->unsafe_reason = c->unsafe_reason;

@@ -28,6 +28,7 @@ int planning_compare(TALLOC_CTX *ctx, const struct app_target *target,
 					       .lint = target->database->lint,
 					       .n_lint = target->database->n_lint };
 
+	options.direct = schema_direct_policy(target->environment);
 	if (target->environment->quarantine_drops)
 		options.keep_drops_hours = target->environment->drops_retention_hours;
 	if (d->workspace) {

@@ -100,6 +100,7 @@ const struct doc_field doc_fields[] = {
 	{ "TableChange", "execution_mode", DOC_STRING, NULL, ALWAYS, "empty: online; direct: blocks writers; blocked: impossible" },
 	{ "TableChange", "mode_reason", DOC_STRING, NULL, ALWAYS, "" },
 	{ "TableChange", "algorithm", DOC_STRING, NULL, ALWAYS, "auto, instant, inplace or copy" },
+	{ "TableChange", "native_algorithm", DOC_STRING, NULL, ALWAYS, "which of instant and inplace the server itself can do without making writes wait: a value for the option algorithm; empty: neither" },
 	{ "TableChange", "metadata_only", DOC_BOOL, NULL, ALWAYS, "No row is read or written." },
 	{ "TableChange", "cost", DOC_STRING, NULL, ALWAYS, "metadata; index: all rows are read; rebuild: all are written anew; empty: not known" },
 	{ "TableChange", "table_rows", DOC_COUNT, NULL, ALWAYS, "The server's estimate; null: it has none." },

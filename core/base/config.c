@@ -564,10 +564,29 @@ static int complete_several(const struct loader *l, const config_setting_t *at,
 	return 0;
 }
 
+/* One bound, not two; and a group that says nothing about size is a mistake. */
+static int check_direct(const struct loader *l, const config_setting_t *at,
+			const struct config_environment *e)
+{
+	const config_setting_t *group = config_setting_get_member(at, "direct");
+
+	if (group && (e->direct_max_rows > 0) + (e->direct_max_bytes > 0) > 1)
+		return bad(l, group,
+			   "'direct' must have one of max_table_rows and "
+			   "max_table_bytes, not both");
+	if (group && !config_setting_get_member(group, "max_table_rows") &&
+	    !config_setting_get_member(group, "max_table_bytes"))
+		return bad(l, group,
+			   "'direct' must have max_table_rows or max_table_bytes");
+	return 0;
+}
+
 static int complete_environment(const struct loader *l, const config_setting_t *at,
 				struct config_environment *e,
 				const struct config_database *db)
 {
+	if (check_direct(l, at, e) < 0)
+		return -1;
 	if (config_setting_get_member(at, "deployments"))
 		return complete_several(l, at, e, db);
 	complete_deployment(l, &e->plain, db->name,

@@ -52,6 +52,9 @@ struct config_environment {
 	const char *cutover_policy, *on_failure;
 	bool quarantine_drops; /* a dropped table is kept aside for so long */
 	int drops_retention_hours;
+	/* Small tables that cannot be copied online may be changed by the server itself:
+	 * at most one of the bounds is not 0. */
+	int direct_max_rows, direct_max_bytes, direct_lock_seconds;
 
 	/* As written; for the loader and the dump only. */
 	struct config_deployment plain, *several;

@@ -131,6 +131,22 @@ static const struct section drops_section = {
 	SECTION(drops_keys, struct config_environment)
 };
 
+static const struct key direct_keys[] = {
+	{ .name = "max_table_rows", .type = KEY_INT, .preset = "0", .max = 1000000,
+	  .offset = offsetof(struct config_environment, direct_max_rows), .example = "0",
+	  .doc = "so many rows at most, which are counted; 0 = no table" },
+	{ .name = "max_table_bytes", .type = KEY_INT, .preset = "0", .max = 1073741824,
+	  .offset = offsetof(struct config_environment, direct_max_bytes), .example = "0",
+	  .doc = "instead of that: so many bytes of its files at most; 0 = no table" },
+	{ .name = "lock_acquisition_timeout", .type = KEY_INT, .preset = "10", .min = 1,
+	  .max = 60, .offset = offsetof(struct config_environment, direct_lock_seconds),
+	  .example = "10",
+	  .doc = "seconds that such a statement waits for its lock, and others behind it" },
+};
+static const struct section direct_section = {
+	SECTION(direct_keys, struct config_environment)
+};
+
 static const struct key environment_keys[] = {
 	CONNECTION(struct config_environment, plain.db, FORM_WITHOUT),
 	WORKSPACE(struct config_environment, plain.workspace, FORM_WITHOUT),
@@ -167,6 +183,10 @@ static const struct key environment_keys[] = {
 		 " pause: wait until somebody releases them" },
 	{ .name = "pending_drops", .type = KEY_GROUP, .preset = "", .sub = &drops_section,
 	  .example = "", .doc = "what becomes of dropped tables" },
+	{ .name = "direct", .type = KEY_GROUP, .preset = "", .sub = &direct_section,
+	  .example = "",
+	  .doc = "which tables may be changed under a lock that writes wait for, where the"
+		 " online copy is not possible" },
 };
 static const struct section environment_section = {
 	SECTION(environment_keys, struct config_environment), .fork = "deployments",

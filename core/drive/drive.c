@@ -12,6 +12,7 @@
 #include "core/base/log.h"
 #include "core/base/proc.h"
 #include "core/drive/drive_internal.h"
+#include "core/schema/schema.h"
 #include "core/store/apply.h"
 #include "core/store/storage.h"
 
@@ -142,6 +143,7 @@ static int load_context(struct drive *d, char **reason, struct sb_err *err)
 	env = database ? config_environment(database, op->environment) : NULL;
 	d->route = env ? config_deployment(env, d->op.deployment) : NULL;
 	d->quarantine_drops = env && env->quarantine_drops;
+	d->direct = schema_direct_policy(env);
 	d->engine = engine_by_name(op->engine);
 	if (!d->route || !d->engine) {
 		*reason = mem_printf(

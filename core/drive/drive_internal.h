@@ -52,6 +52,7 @@ struct drive {
 	int volume;
 	const struct config_deployment *route; /* the operation's deployment */
 	bool quarantine_drops;
+	struct engine_direct direct;
 	const struct engine *engine;
 
 	/* The engine at work. run is NULL when none is open; active are the tasks of the

@@ -77,7 +77,8 @@ int drive_open_engine(struct drive *d, bool evict, struct sb_err *err)
 			     .enable_revert = d->options.enable_revert,
 			     .skip_revert = d->options.skip_revert,
 			     .volume = d->volume,
-			     .quarantine_drops = d->quarantine_drops },
+			     .quarantine_drops = d->quarantine_drops,
+			     .direct = d->direct },
 		.throttle = &d->route->throttle,
 		.evict = evict,
 	};

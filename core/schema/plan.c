@@ -265,6 +265,7 @@ static int prove(struct planner *p, struct space *s, struct schema_change *out,
 					.desired = s->desired->scratch,
 					.engine = p->options->engine,
 					.algorithm = p->options->algorithm,
+					.direct = p->options->direct,
 					.keep_drops_hours = p->options->keep_drops_hours,
 					.additive = p->options->additive };
 	size_t *at = mem_array(s->tmp, size_t, steps->n + 1), n = 0;
@@ -282,6 +283,7 @@ static int prove(struct planner *p, struct space *s, struct schema_change *out,
 					.ddl = out[i].ddl,
 					.action = out[i].action,
 					.live = step->first ? c->live : NULL,
+					.live_name = c->live ? c->live->name : NULL,
 					.desired = step->last ? c->desired : step->to,
 					.partial = c->partial,
 					.more = !step->last };
@@ -295,6 +297,7 @@ static int prove(struct planner *p, struct space *s, struct schema_change *out,
 		o->mode_reason = proofs[i].verdict.reason;
 		o->algorithm = proofs[i].verdict.algorithm;
 		o->cost = proofs[i].verdict.cost;
+		o->natively = proofs[i].verdict.natively;
 		if (proofs[i].error)
 			text_add(&p->errors, "%s: table `%s`: %s", s->ns->name, o->table,
 				 proofs[i].error);
@@ -385,6 +388,15 @@ static void fill_in(const struct planner *p, struct schema_plan *plan)
 				      .refused = p->refused.v,
 				      .n_refused = p->refused.n,
 				      .flavor = db_flavor(p->live) };
+}
+
+struct engine_direct schema_direct_policy(const struct config_environment *e)
+{
+	if (!e)
+		return (struct engine_direct){ 0 };
+	return (struct engine_direct){ .max_rows = e->direct_max_rows,
+				       .max_bytes = e->direct_max_bytes,
+				       .lock_seconds = e->direct_lock_seconds };
 }
 
 int schema_plan(TALLOC_CTX *ctx, const struct db_params *target,

@@ -43,6 +43,7 @@ struct schema_change {
 	const char *mode_reason;
 	enum engine_algorithm algorithm;
 	enum engine_cost cost;
+	enum engine_algorithm natively;	 /* engine_verdict */
 	int64_t table_rows, table_bytes; /* the server's estimate; -1 = unknown */
 };
 
@@ -90,12 +91,16 @@ struct schema_plan_options {
 			*/
 	const struct engine *engine;	 /* judges each statement; NULL = no verdicts */
 	enum engine_algorithm algorithm; /* AUTO, or a forced one */
+	struct engine_direct direct;	 /* tables that may be changed under a lock */
 	int keep_drops_hours; /* a dropped table is moved away for so long; 0 = not */
 	/* Where scratch schemas are made and statements tried; NULL = on the target. */
 	const struct db_params *workspace;
 	const struct config_lint *lint; /* the database's levels; NULL = the rules' own */
 	size_t n_lint;
 };
+
+/* What an environment says about changes that make writes wait; of NULL: nothing. */
+struct engine_direct schema_direct_policy(const struct config_environment *e);
 
 /*
  * Compare and plan. `target` is used for two connections of its own, or with a workspace

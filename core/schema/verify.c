@@ -185,6 +185,8 @@ static int judge(struct verifier *x, const struct proof *p,
 						  .schema = x->scratch->name,
 						  .live = v->source,
 						  .live_schema = v->ns->schema,
+						  .live_table = p->live_name,
+						  .direct = v->direct,
 						  .task = &task,
 						  .algorithm = v->algorithm,
 						  .keep_drops_hours =
@@ -249,8 +251,7 @@ static const char *too_late(const struct verifier *x)
 /* The checks are on while the statement runs, as they will be in earnest. */
 static int execute(struct verifier *x, struct proof *p, struct sb_err *err)
 {
-	struct engine_verdict verdict = { "", "", ENGINE_ALGORITHM_AUTO,
-					  ENGINE_COST_UNKNOWN };
+	struct engine_verdict verdict = { .execution_mode = "", .reason = "" };
 	int64_t started = clock_ms();
 	struct sb_err why = { 0 };
 	int rc;

@@ -16,6 +16,7 @@ struct proof {
 	/* in */
 	const char *table, *ddl, *action;
 	const struct table *live;    /* to be copied; NULL = there is none, or already */
+	const char *live_name;	     /* of the table in the live schema; NULL = none */
 	const struct table *desired; /* what it leaves; NULL = no table */
 	bool partial; /* additive: it need not become the desired table entirely */
 	bool more;    /* statements about this table follow */
@@ -34,6 +35,7 @@ struct verification {
 		*desired; /* has the desired tables; NULL when none was loaded */
 	const struct engine *engine; /* may be NULL */
 	enum engine_algorithm algorithm;
+	struct engine_direct direct;
 	int keep_drops_hours; /* schema_plan_options */
 	bool additive;	      /* what additive_filter() takes out may remain */
 };

@@ -125,6 +125,37 @@ static bool is_partitioning(const char *clauses)
 	return p && strncasecmp(p, "PARTITIONING", 12) == 0;
 }
 
+/* Past ALTER TABLE `name`, or NULL. */
+static const char *skip_head(const char *ddl)
+{
+	const char *p = skip_word(ddl, "ALTER");
+
+	p = p ? skip_word(p, "TABLE") : NULL;
+	p = p ? skip_ident(p) : NULL;
+	return p ? skip_space(p) : NULL;
+}
+
+enum mysql_partitions mysql_partitions(const char *ddl)
+{
+	static const struct {
+		const char *word;
+		enum mysql_partitions what;
+	} words[] = {
+		{ "ADD", MYSQL_PARTITIONS_ADDED },
+		{ "DROP", MYSQL_PARTITIONS_DROPPED },
+		{ "TRUNCATE", MYSQL_PARTITIONS_DROPPED },
+	};
+	const char *clauses = skip_head(ddl);
+
+	for (size_t i = 0; clauses && i < ARRAY_SIZE(words); i++) {
+		const char *p = skip_word(clauses, words[i].word);
+
+		if (p && skip_word(p, "PARTITION"))
+			return words[i].what;
+	}
+	return MYSQL_PARTITIONS_NONE;
+}
+
 char *mysql_alter_with(TALLOC_CTX *ctx, const char *ddl, const char *clause,
 		       struct sb_err *err)
 {

@@ -39,6 +39,14 @@ bool mysql_rung_refused(unsigned db_errno);
 char *mysql_alter_with(TALLOC_CTX *ctx, const char *ddl, const char *clause,
 		       struct sb_err *err);
 
+/* What an ALTER does with single partitions, which it does alone (core/schema). */
+enum mysql_partitions {
+	MYSQL_PARTITIONS_NONE,
+	MYSQL_PARTITIONS_ADDED,
+	MYSQL_PARTITIONS_DROPPED, /* with their rows: DROP or TRUNCATE PARTITION */
+};
+enum mysql_partitions mysql_partitions(const char *ddl);
+
 /* The table that "RENAME TABLE `name` TO …" renames, of ctx; NULL for any other
  * statement. It is of action alter, and only ever metadata. */
 char *mysql_renamed_from(TALLOC_CTX *ctx, const char *ddl);

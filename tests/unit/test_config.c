@@ -128,6 +128,8 @@ static void drops_and_logs_are_kept_for_a_while(void **unused)
 	assert_false(env->quarantine_drops);
 	assert_int_equal(env->drops_retention_hours, 168);
 	assert_int_equal(c->log_retention_days, 90);
+	assert_int_equal(env->direct_max_rows + env->direct_max_bytes, 0);
+	assert_int_equal(env->direct_lock_seconds, 10);
 	if (load(STORAGE FLEET(
 			 THREE
 			 "pending_drops = { enabled = true; };") "log_retention_days = 0;",
@@ -137,6 +139,29 @@ static void drops_and_logs_are_kept_for_a_while(void **unused)
 	assert_true(env->quarantine_drops);
 	assert_int_equal(env->drops_retention_hours, 168);
 	assert_int_equal(c->log_retention_days, 0);
+}
+
+static void small_tables_may_be_changed_under_a_lock(void **unused)
+{
+	const struct config_environment *env;
+	struct config *c;
+	struct sb_err err;
+
+	(void)unused;
+	if (load(STORAGE FLEET(THREE "direct = { max_table_rows = 500;"
+				     " lock_acquisition_timeout = 3; };"),
+		 &c, &err) < 0)
+		fail_msg("%s", err.msg);
+	env = config_environment(config_database(c, "shop"), "production");
+	assert_int_equal(env->direct_max_rows, 500);
+	assert_int_equal(env->direct_max_bytes, 0);
+	assert_int_equal(env->direct_lock_seconds, 3);
+	if (load(STORAGE FLEET(THREE "direct = { max_table_bytes = 65536;"
+				     " max_table_rows = 0; };"),
+		 &c, &err) < 0)
+		fail_msg("%s", err.msg);
+	env = config_environment(config_database(c, "shop"), "production");
+	assert_int_equal(env->direct_max_bytes, 65536);
 }
 
 static void a_workspace_is_a_connection_of_its_own(void **unused)
@@ -249,6 +274,16 @@ static void what_is_wrong_is_said_with_its_line(void **unused)
 		  "unknown key 'hours'" },
 		{ STORAGE FLEET(THREE "pending_drops = { retention_hours = 0; };"),
 		  "'retention_hours' must be from 1 to 8760" },
+		{ STORAGE FLEET(THREE "direct = { max_table_rows = 5;"
+				      " max_table_bytes = 5; };"),
+		  "not both" },
+		{ STORAGE FLEET(THREE "direct = { lock_acquisition_timeout = 5; };"),
+		  "'direct' must have max_table_rows or max_table_bytes" },
+		{ STORAGE FLEET(THREE "direct = { max_table_rows = -1; };"),
+		  "'max_table_rows' must be from 0 to 1000000" },
+		{ STORAGE FLEET(THREE "direct = { max_table_rows = 1;"
+				      " lock_acquisition_timeout = 0; };"),
+		  "'lock_acquisition_timeout' must be from 1 to 60" },
 		{ STORAGE FLEET("user = \"t\"; password = \"env:TEST_PW\";\n"
 				"workspace = { user = \"w\"; };"),
 		  ":4: 'password' is missing" },
@@ -508,6 +543,7 @@ int main(void)
 		cmocka_unit_test(a_missing_file_is_said),
 		cmocka_unit_test(the_dump_shows_a_fleet_as_it_is),
 		cmocka_unit_test(the_dump_has_no_secret),
+		cmocka_unit_test(small_tables_may_be_changed_under_a_lock),
 		cmocka_unit_test(a_workspace_is_a_connection_of_its_own),
 		cmocka_unit_test(a_throttle_has_limits_and_replicas),
 		cmocka_unit_test(the_example_is_valid),

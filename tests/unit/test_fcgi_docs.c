@@ -336,11 +336,14 @@ static void plans_survive_storage(void **unused)
 {
 	static const struct schema_change changes[] = {
 		{ "b", "t1", "ALTER TABLE `t1` ADD \"é\"", "alter", true, "why", "direct",
-		  "slow", ENGINE_ALGORITHM_COPY, ENGINE_COST_REBUILD, 12, 34 },
+		  "slow", ENGINE_ALGORITHM_COPY, ENGINE_COST_REBUILD,
+		  ENGINE_ALGORITHM_INPLACE, 12, 34 },
 		{ "a", "t2", "CREATE TABLE `t2` (…)", "create", false, "", "", "",
-		  ENGINE_ALGORITHM_AUTO, ENGINE_COST_METADATA, -1, -1 },
+		  ENGINE_ALGORITHM_AUTO, ENGINE_COST_METADATA, ENGINE_ALGORITHM_AUTO, -1,
+		  -1 },
 		{ "b", "t3", "DROP TABLE `t3`", "drop", true, "gone", "", "",
-		  ENGINE_ALGORITHM_AUTO, ENGINE_COST_UNKNOWN, 0, 0 },
+		  ENGINE_ALGORITHM_AUTO, ENGINE_COST_UNKNOWN, ENGINE_ALGORITHM_AUTO, 0,
+		  0 },
 	};
 	static const struct schema_lint lint[] = { { "m", "t", "c", "l", "warning",
 						     "" } };

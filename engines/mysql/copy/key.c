@@ -306,7 +306,7 @@ int key_choose(TALLOC_CTX *ctx, const struct facts *original, const struct facts
 		err, SB_EENGINE,
 		"An online copy of table %s needs a unique key without NULLs that the "
 		"old and the new definition share.%s Add one in a change of its own "
-		"first, or apply with algorithm=inplace.",
+		"first.",
 		t->table, reasons.data);
 }
 

@@ -16,64 +16,27 @@
 #include "core/base/fault.h"
 #include "engines/artefact.h"
 #include "engines/mysql/copy/key.h"
+#include "engines/mysql/copy/refuse.h"
 
 /* ---- what cannot be copied ----------------------------------------------------------
  */
 
-/* %s is the schema and then the table, as literals. A row = refused; its first cell is
- * named in the sentence. */
-static const struct {
-	const char *query, *what, *advice;
-} obstacles[] = {
-	{ "SELECT CONSTRAINT_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS"
-	  " WHERE CONSTRAINT_SCHEMA = %s AND TABLE_NAME = %s LIMIT 1",
-	  "it has a foreign key",
-	  "Drop the foreign key, or apply with algorithm=inplace" },
-	{ "SELECT CONSTRAINT_NAME FROM information_schema.KEY_COLUMN_USAGE"
-	  " WHERE REFERENCED_TABLE_SCHEMA = %s AND REFERENCED_TABLE_NAME = %s LIMIT 1",
-	  "another table's foreign key refers to it",
-	  "Drop the foreign key, or apply with algorithm=inplace" },
-	{ "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS"
-	  " WHERE EVENT_OBJECT_SCHEMA = %s AND EVENT_OBJECT_TABLE = %s LIMIT 1",
-	  "it has a trigger", "Drop the trigger for the time of the change" },
-};
-
-static char *with_table(TALLOC_CTX *ctx, const char *query, const char *schema,
-			const char *table)
+/* Asked again before anything is made: much may have happened since the plan. */
+static int refuse(TALLOC_CTX *ctx, struct db *db, const struct copy_table *t,
+		  struct sb_err *err)
 {
-	const char *parts[] = { schema, table };
-	struct buf b;
-	size_t n = 0;
+	struct refuse_definition now;
+	const char *why;
 
-	buf_init(&b, ctx);
-	for (const char *p = query; *p; p++)
-		if (*p == '%' && n < ARRAY_SIZE(parts)) {
-			buf_str(&b, db_literal(ctx, parts[n++]));
-			p++;
-		} else {
-			buf_char(&b, *p);
-		}
-	return b.data;
-}
-
-static int refuse_obstacles(TALLOC_CTX *ctx, struct db *db, const struct copy_table *t,
-			    struct sb_err *err)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(obstacles); i++) {
-		struct db_rows *rows;
-
-		if (db_query(ctx, db,
-			     with_table(ctx, obstacles[i].query, t->schema, t->table),
-			     &rows, err) < 0)
+	if (refuse_live(ctx, db, t->schema, t->table, t->statement, false, &why, err) < 0)
+		return -1;
+	if (!why) {
+		if (refuse_look(ctx, db, t->schema, t->table, t->statement, false, &now,
+				err) < 0)
 			return -1;
-		if (rows->n > 0)
-			return sb_err(
-				err, SB_EENGINE,
-				"Table %s.%s cannot be copied online: %s (`%s`). %s.",
-				t->schema, t->table, obstacles[i].what, rows->cell[0][0],
-				obstacles[i].advice);
+		why = now.why;
 	}
-	return 0;
+	return why ? sb_err(err, SB_EENGINE, "%s", why) : 0;
 }
 
 /* ---- columns ------------------------------------------------------------------------
@@ -310,7 +273,7 @@ int copy_table_create(TALLOC_CTX *ctx, struct db *db, const char *apply_id,
 	*out = NULL;
 	if (!t)
 		goto out;
-	if (refuse_obstacles(mem, db, t, err) == 0 && make_shadow(t, mem, db, err) == 0 &&
+	if (refuse(mem, db, t, err) == 0 && make_shadow(t, mem, db, err) == 0 &&
 	    connect_tables(t, db, &shadow, err) == 0 &&
 	    defer_indexes(t, db, shadow, err) == 0)
 		rc = 0;
@@ -351,6 +314,26 @@ int copy_table_names(TALLOC_CTX *ctx, const char *apply_id,
 {
 	*out = named(ctx, apply_id, task, err);
 	return *out ? 0 : -1;
+}
+
+int copy_table_key(const struct engine_task *task, const struct facts *original,
+		   const struct facts *result, const char **why, TALLOC_CTX *ctx,
+		   struct sb_err *err)
+{
+	struct copy_table *t = mem_new(NULL, struct copy_table);
+	struct key_mapping *map;
+	struct sb_err reason;
+	int rc;
+
+	*why = NULL;
+	t->schema = task->schema;
+	t->table = task->table;
+	t->statement = task->ddl;
+	rc = map_columns(t, t, original, result, &map, err);
+	if (rc == 0 && key_choose(t, original, result, map, t, &reason) < 0)
+		*why = mem_strdup(ctx, reason.msg);
+	talloc_free(t);
+	return rc;
 }
 
 int copy_table_drop(struct db *db, const struct copy_table *t, struct sb_err *err)

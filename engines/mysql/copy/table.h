@@ -32,6 +32,12 @@ int copy_table_names(TALLOC_CTX *ctx, const char *apply_id,
 		     const struct engine_task *task, struct copy_table **out,
 		     struct sb_err *err) MUST_CHECK;
 
+/* For planning: *why there is no key that could drive a copy from one definition to the
+ * other, of ctx; NULL = there is one. -1: a statement that no copy can carry out. */
+int copy_table_key(const struct engine_task *task, const struct facts *original,
+		   const struct facts *result, const char **why, TALLOC_CTX *ctx,
+		   struct sb_err *err) MUST_CHECK;
+
 /* Drop the shadow; it may be gone already. */
 int copy_table_drop(struct db *db, const struct copy_table *t,
 		    struct sb_err *err) MUST_CHECK;
