@@ -51,14 +51,14 @@ static int fold(TALLOC_CTX *ctx, struct db *db, const struct copy_table *t, bool
 	struct buf b;
 
 	buf_init(&b, ctx);
-	buf_printf(&b, "SELECT COUNT(*), BIT_XOR(%s) FROM %s",
-		   check_hash(ctx, t, shadow, db_flavor(db)),
-		   shadow ? t->shadow : t->original);
+	buf_str(&b, shadow ? t->shadow : t->original);
 	if (!shadow)
 		buf_printf(&b, " FORCE INDEX (%s)", t->key.index);
 	buf_str(&b, " WHERE ");
 	chunk_condition(&b, &t->key, shadow, after, upto);
-	if (db_query(ctx, db, b.data, &rows, err) < 0)
+	if (db_query(ctx, db,
+		     check_fold(ctx, t, shadow, db_flavor(db), db_version(db), b.data),
+		     &rows, err) < 0)
 		return -1;
 	*out = rows->cell[0];
 	return 0;

@@ -1,15 +1,40 @@
 /*
  * check_sql.c - see check_sql.h.
  *
- * A row is one string: which columns are NULL, then each value, texts with their length
- * in front, so that ('a', NULL) and (NULL, 'a'), or ('a#', 'b') and ('a', '#b'), are not
- * the same. A column that stays what it is costs no conversion. MySQL 9 has no MD5().
+ * A row is one string of bytes: which columns are NULL, then numbers and times, then
+ * texts, each but the last with its length in front, so that ('a', NULL) and (NULL, 'a'),
+ * or ('a#', 'b') and ('a', '#b'), are not the same. The separator is CAST to BINARY: then
+ * CONCAT_WS takes every value's bytes as they are, whatever its character set (a literal
+ * _binary'#' gives way to a column). A column that stays what it is costs no conversion.
+ *
+ * How many such strings become one value differs:
+ *
+ * SHA2, on MySQL: the exclusive or of 224-bit digests, which costs no more than CRC32
+ * there. (Version 9 has no MD5().)
+ *
+ * CRCS, on MariaDB, whose MD5() costs more than all the rest of the comparison: of each
+ * row a = CRC32 and c = CRC32C. They have different polynomials without a common factor,
+ * so that together they are a CRC of 64 bits: one row that differs goes unseen with a
+ * chance of 2^-64, and never if its difference spans 64 bits or fewer. (Two CRCs of one
+ * polynomial, begun differently, would both miss the same differences.) BIT_XOR(a) and
+ * BIT_XOR(c) show that. But a CRC is linear: the exclusive or of CRCs cannot tell two
+ * rows that have exchanged a value, or that both have the same bit wrong, from none. So
+ * there is SUM(a * c) too. The product depends on all of the row, key included, and is
+ * not linear: what the same difference does to it is another number of 64 bits in every
+ * row, and two such numbers add up to zero with a chance of about 2^-59 (the number of
+ * ways to write products of two factors below 2^32). The sum is exact, a DECIMAL.
+ *
+ * MD5, on MariaDB before 10.8, which has no CRC32C, and for a table that cannot be cut
+ * into ranges, whose CRCs would be one huge temporary table: the exclusive or of the
+ * first 64 bits of each row's MD5.
  */
 #include "engines/mysql/copy/check_sql.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#define MARIADB_CRC32C 100800 /* the first version that has it */
 
 enum kind { INTEGER, DECIMAL, REAL, BITS, TEXT, LONG_TEXT, ELEMENTS, TIME, DOCUMENT };
 
@@ -114,16 +139,15 @@ static char *converted(TALLOC_CTX *ctx, const struct copy_column *c)
 	return mem_strdup(ctx, c->name);
 }
 
-static const char *digest(enum db_flavor flavor)
-{
-	return flavor == DB_MYSQL ? "SHA2(%s, 224)" : "MD5(%s)";
-}
+/* How many rows' strings become one value: see above. */
+enum fold { SHA2, CRCS, MD5 };
 
-static void digest_of(struct buf *b, enum db_flavor flavor, const char *value)
+static enum fold fold_of(const struct copy_table *t, enum db_flavor flavor,
+			 unsigned long version)
 {
-	const char *f = digest(flavor), *at = strstr(f, "%s");
-
-	buf_printf(b, "%.*s%s%s", (int)(at - f), f, value, at + 2);
+	if (flavor == DB_MYSQL)
+		return SHA2;
+	return version >= MARIADB_CRC32C && t->key.n_bounds > 0 ? CRCS : MD5;
 }
 
 /* How the shadow's column is told in a row's string. */
@@ -139,60 +163,128 @@ static enum kind told_as(const struct copy_column *c)
 		       : TEXT; /* or the same word may have another */
 }
 
+/* A row's string must not be longer than a packet. */
+static void add_long(struct buf *b, const char *value, enum fold fold)
+{
+	switch (fold) {
+	case SHA2:
+		buf_printf(b, ", SHA2(%s, 224)", value);
+		break;
+	case CRCS:
+		buf_printf(b, ", CRC32(%s), CRC32C(%s), LENGTH(%s)", value, value, value);
+		break;
+	case MD5:
+		buf_printf(b, ", MD5(%s)", value);
+		break;
+	}
+}
+
+/* `last`: nothing follows, so that no length is needed. */
 static void add_value(struct buf *b, const struct copy_column *c, const char *value,
-		      enum db_flavor flavor)
+		      bool last, enum fold fold)
 {
 	switch (told_as(c)) {
 	case INTEGER:
 	case DECIMAL:
 	case TIME:
-		buf_str(b, value);
+		buf_printf(b, ", %s", value);
 		break;
 	case REAL: /* all digits, which a FLOAT does not print by itself */
-		buf_printf(b, "%s + 0e0", value);
+		buf_printf(b, ", %s + 0e0", value);
 		break;
 	case BITS:
-		buf_printf(b, "%s + 0", value);
+		buf_printf(b, ", %s + 0", value);
 		break;
 	case TEXT:
 	case ELEMENTS:
-		buf_printf(b, "LENGTH(%s), CAST(%s AS BINARY)", value, value);
+		if (!last)
+			buf_printf(b, ", LENGTH(%s)", value);
+		buf_printf(b, ", %s", value);
 		break;
-	case LONG_TEXT: /* a row's string must not be longer than a packet */
+	case LONG_TEXT:
 	case DOCUMENT:
-		digest_of(b, flavor, value);
+		add_long(b, value, fold);
 		break;
 	}
 }
 
+static bool is_short_text(const struct copy_column *c)
+{
+	enum kind k = told_as(c);
+
+	return k == TEXT || k == ELEMENTS;
+}
+
+/* A row's string. */
+static char *row_of(TALLOC_CTX *ctx, const struct copy_table *t, bool shadow,
+		    enum fold fold)
+{
+	size_t n_texts = 0;
+	struct buf b;
+
+	buf_init(&b, ctx);
+	buf_str(&b, "CONCAT_WS(CAST('#' AS BINARY)");
+	for (size_t i = 0; i < t->n_columns; i++) {
+		const struct copy_column *c = &t->columns[i];
+
+		n_texts += is_short_text(c);
+		if (c->from->nullable || c->to->nullable)
+			buf_printf(&b, ", ISNULL(%s)", shadow ? c->shadow : c->name);
+	}
+	for (int texts = 0; texts < 2; texts++)
+		for (size_t i = 0; i < t->n_columns; i++) {
+			const struct copy_column *c = &t->columns[i];
+
+			if (is_short_text(c) == (texts == 1))
+				add_value(&b, c, shadow ? c->shadow : converted(ctx, c),
+					  texts == 1 && --n_texts == 0, fold);
+		}
+	buf_char(&b, ')');
+	return b.data;
+}
+
+/* A string that the server cannot make, because it would not fit into a packet, counts as
+ * one that differs from every other: RAND(). */
+
 char *check_hash(TALLOC_CTX *ctx, const struct copy_table *t, bool shadow,
 		 enum db_flavor flavor)
 {
-	TALLOC_CTX *mem = mem_ctx(NULL, "hash of a row");
-	struct buf row, hash;
+	const char *row = row_of(ctx, t, shadow, flavor == DB_MYSQL ? SHA2 : MD5);
 
-	buf_init(&row, mem);
-	buf_str(&row, "CONCAT_WS('#'");
-	for (size_t i = 0; i < t->n_columns; i++) {
-		const struct copy_column *c = &t->columns[i];
+	return mem_printf(ctx,
+			  flavor == DB_MYSQL ? "IFNULL(SHA2(%s, 224), RAND())"
+					     : "IFNULL(MD5(%s), RAND())",
+			  row);
+}
 
-		if (c->from->nullable || c->to->nullable)
-			buf_printf(&row, ", ISNULL(%s)", shadow ? c->shadow : c->name);
+char *check_fold(TALLOC_CTX *ctx, const struct copy_table *t, bool shadow,
+		 enum db_flavor flavor, unsigned long version, const char *from)
+{
+	enum fold fold = fold_of(t, flavor, version);
+	const char *row = row_of(ctx, t, shadow, fold);
+
+	switch (fold) {
+	case SHA2:
+		return mem_printf(ctx,
+				  "SELECT COUNT(*), HEX(BIT_XOR(IFNULL(UNHEX(SHA2(%s, "
+				  "224)), UNHEX(SHA2(RAND(), 224))))) FROM %s",
+				  row, from);
+	case CRCS:
+		/* LIMIT keeps the derived table one: merged, each mention of a and c
+		 * would make the string again. */
+		return mem_printf(
+			ctx,
+			"SELECT COUNT(*), CONCAT_WS(' ', SUM(a * c), BIT_XOR(a),"
+			" BIT_XOR(c), IF(COUNT(a) < COUNT(*), RAND(), NULL))"
+			" FROM (SELECT CRC32(%s) AS a, CRC32C(%s) AS c FROM %s"
+			" LIMIT 18446744073709551615) AS crcs",
+			row, row, from);
+	case MD5:
+		break;
 	}
-	for (size_t i = 0; i < t->n_columns; i++) {
-		const struct copy_column *c = &t->columns[i];
-
-		buf_str(&row, ", ");
-		add_value(&row, c,
-			  shadow ? mem_strdup(mem, c->shadow) : converted(mem, c),
-			  flavor);
-	}
-	buf_char(&row, ')');
-	buf_init(&hash, ctx);
-	/* A string that the server cannot make counts as one that differs. */
-	buf_str(&hash, "CAST(IFNULL(CONV(LEFT(");
-	digest_of(&hash, flavor, row.data);
-	buf_str(&hash, ", 16), 16, 10), FLOOR(RAND() * 1000000000)) AS UNSIGNED)");
-	talloc_free(mem);
-	return hash.data;
+	return mem_printf(
+		ctx,
+		"SELECT COUNT(*), BIT_XOR(CAST(IFNULL(CONV(LEFT(MD5(%s), 16), 16, "
+		"10), FLOOR(RAND() * 1000000000)) AS UNSIGNED)) FROM %s",
+		row, from);
 }

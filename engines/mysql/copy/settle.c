@@ -65,8 +65,8 @@ static int fold(TALLOC_CTX *ctx, struct settle *s, const char *table, const char
 	struct db_rows *rows;
 
 	if (db_query(ctx, s->db,
-		     mem_printf(ctx, "SELECT COUNT(*), BIT_XOR(%s) FROM %s WHERE %s",
-				s->hash, table, where),
+		     check_fold(ctx, s->t, true, db_flavor(s->db), db_version(s->db),
+				mem_printf(ctx, "%s WHERE %s", table, where)),
 		     &rows, err) < 0)
 		return -1;
 	*out = rows->cell[0];
