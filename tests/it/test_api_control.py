@@ -92,8 +92,8 @@ WHEN_SETTLED = [
     ("stop", 409, "conflict", ["completed", "pending", "retrying"]),
     ("start", 409, "conflict", ["completed", "stopped"]),
     ("cancel", 409, "conflict", ["completed", "until"]),
-    ("cutover", 400, "invalid_request", "cutover"),  # what this engine never does
-    ("volume", 400, "invalid_request", "volume"),
+    ("cutover", 409, "conflict", ["completed", "waiting_for_cutover"]),
+    ("volume", 409, "conflict", "completed"),
 ]
 
 
