@@ -305,10 +305,14 @@ int64_t db_change(struct db *db, const char *sql, struct sb_err *err)
 
 static void copy_rows(struct db_rows *rows, MYSQL_RES *res)
 {
+	const MYSQL_FIELD *fields = mysql_fetch_fields(res);
 	MYSQL_ROW row;
 
 	rows->n = (size_t)mysql_num_rows(res);
 	rows->width = mysql_num_fields(res);
+	rows->name = mem_array(rows, char *, rows->width);
+	for (size_t c = 0; c < rows->width; c++)
+		rows->name[c] = mem_strdup(rows->name, fields[c].name);
 	rows->cell = mem_array(rows, char **, rows->n);
 	rows->len = mem_array(rows, size_t *, rows->n);
 	for (size_t r = 0; (row = mysql_fetch_row(res)) != NULL; r++) {

@@ -203,6 +203,7 @@ int64_t db_change(struct db *db, const char *sql, struct sb_err *err) MUST_CHECK
 
 struct db_rows {
 	size_t n, width;
+	char **name;  /* of the columns */
 	char ***cell; /* cell[row][column], NULL for SQL NULL */
 	size_t **len; /* length of each cell in bytes */
 };

@@ -244,7 +244,8 @@ enum outcome online_change(struct engine_run *run, const size_t *places, size_t 
 					  .tasks = tasks,
 					  .n = n,
 					  .forget_cutover = run->forget_cutover,
-					  .hooks = &hooks };
+					  .hooks = &hooks,
+					  .throttle = run->throttle };
 	enum outcome result = DONE;
 	int rc;
 

@@ -204,6 +204,7 @@ int mysql_open(TALLOC_CTX *ctx, const struct engine_request *request,
 	run->operation = mem_strdup(run, request->operation);
 	run->token = request->lease_token;
 	run->options = request->options;
+	run->throttle = request->throttle;
 	run->volume = request->options.volume;
 	run->forget_cutover = request->started;
 	run->ddl_mem = mem_ctx(NULL, "mysql ddl");

@@ -43,7 +43,8 @@ struct engine_run {
 	struct db_params ddl_params, control_params, copy_params;
 	const char *apply_id, *operation;
 	uint64_t token;
-	struct engine_options options; /* but for the volume */
+	struct engine_options options;		/* but for the volume */
+	const struct throttle_limits *throttle; /* NULL = none */
 	bool forget_cutover; /* an operator has started it: a cutover is asked for anew */
 	TALLOC_CTX *ddl_mem, *control_mem; /* roots of their own: threads use them */
 	struct db *ddl;

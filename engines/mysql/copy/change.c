@@ -55,6 +55,8 @@ static int copy_loop(struct change *c, struct copiers *copiers, struct change_ta
 		if (follow_volume(c, copiers, x, &volume, err) < 0 ||
 		    change_tick(c, err) < 0)
 			return -1;
+		change_busy(c, copiers_busy(copiers));
+		chunker_hold(x->chunker, change_waits(c, x, PRESSURE_WRITES));
 		clock_sleep_ms(LOOK_MS);
 	}
 }
@@ -74,6 +76,7 @@ static int copy_table(struct change *c, struct change_table *x, struct sb_err *e
 	change_phase(c, x, COPY_COPYING);
 	x->chunker = chunker_new(mem, x->t, x->watermark, FIRST_ROWS);
 	chunker_target(x->chunker, v.chunk_ms);
+	chunker_hold(x->chunker, change_waits(c, x, PRESSURE_WRITES));
 	rc = copiers_start(mem, c->args->target, x->t, x->chunker, v.threads, &copiers,
 			   err);
 	if (rc == 0) {
@@ -83,6 +86,8 @@ static int copy_table(struct change *c, struct change_table *x, struct sb_err *e
 			rc = -1;
 		}
 	}
+	change_goes_on(c);
+	change_busy(c, 0);
 	x->before += chunker_rows(x->chunker);
 	talloc_free(x->watermark);
 	x->watermark = chunker_watermark(c->mem, x->chunker, &x->all);
@@ -105,9 +110,13 @@ static int build_indexes(struct change *c, struct change_table *x, struct sb_err
 		return 0;
 	}
 	change_phase(c, x, COPY_BUILDING);
-	rc = build_start(mem, c->args->target, x->t,
-			 mem_printf(mem, "ALTER TABLE %s %s", x->t->shadow, x->deferred),
-			 &b, err);
+	rc = change_wait(c, x, PRESSURE_WRITES, false, err) < 0 ? -1 : 0;
+	change_busy(c, 1);
+	if (rc == 0)
+		rc = build_start(
+			mem, c->args->target, x->t,
+			mem_printf(mem, "ALTER TABLE %s %s", x->t->shadow, x->deferred),
+			&b, err);
 	while (rc == 0) {
 		rc = build_state(b, err);
 		/* A dead driver's statement had its effect after all. */
@@ -121,6 +130,7 @@ static int build_indexes(struct change *c, struct change_table *x, struct sb_err
 		else
 			clock_sleep_ms(LOOK_MS);
 	}
+	change_busy(c, 0);
 	FAULT("engine.mysql.copy.built");
 	talloc_free(mem);
 	if (rc < 0)
@@ -288,6 +298,9 @@ static int go(struct change *c, struct sb_err *err)
 
 	if (rc != 0)
 		return rc;
+	if (throttle_open(c->mem, c->args->target, c->args->throttle, &c->throttle, err) <
+	    0)
+		return -1;
 	FAULT("engine.mysql.copy.begun");
 	for (size_t i = 0; i < c->n; i++)
 		if (copy_table(c, &c->tables[i], err) < 0)

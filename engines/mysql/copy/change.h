@@ -50,6 +50,7 @@ struct change_args {
 	 */
 	bool forget_cutover;
 	const struct change_hooks *hooks;
+	const struct throttle_limits *throttle; /* NULL = never wait */
 };
 
 /* 1 = done, 0 = halted: nothing of it runs any more, and a checkpoint is stored; -1. */

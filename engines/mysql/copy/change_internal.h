@@ -9,6 +9,7 @@
 #include "engines/mysql/copy/chunk.h"
 #include "engines/mysql/copy/copier.h"
 #include "engines/mysql/copy/feed.h"
+#include "engines/mysql/copy/throttle.h"
 
 struct change_table {
 	const struct engine_task *task;
@@ -41,6 +42,14 @@ struct change {
 	int cutover_attempts;
 	bool cutover;	 /* it was wanted, and that is stored */
 	int64_t kept_ms; /* the advisory locks' connection was last used */
+
+	struct throttle *throttle;
+	unsigned busy; /* connections that execute something beside `work` and flushes */
+	const struct change_table *waits; /* which waits for the throttle, or NULL, */
+	char reason[PRESSURE_TEXT];	  /* why, */
+	int64_t waits_ms;		  /* and since when */
+	int64_t paused_ms;		  /* the last pause between two batches */
+	bool hurry;			  /* writers wait for the flush: no pauses */
 };
 
 /* begin.c: find or make the shadows, and start the feed. 1 = nothing is left to be done:
@@ -68,6 +77,24 @@ int change_drain(struct change *c, struct db *locked, int64_t until_ms,
  * seconds. SB_ERETRY when not. */
 int change_keep_locks(struct change *c, int64_t now, struct sb_err *err) MUST_CHECK;
 bool change_halted(const struct change *c);
+
+/*
+ * pace.c: how fast a change goes. change_waits(): should such work of a table wait now?
+ * It says so in the log when that begins and ends, and in what is reported. Asked again
+ * and again, and change_goes_on() when it is not going to be asked any more.
+ */
+bool change_waits(struct change *c, const struct change_table *x,
+		  enum pressure_work work);
+void change_goes_on(struct change *c);
+/* Tick until such work need not wait. 1, -1; with `idle`: 0 = the cutover is wanted. Not
+ * to be called while a lock or a snapshot is held. */
+int change_wait(struct change *c, const struct change_table *x, enum pressure_work work,
+		bool idle, struct sb_err *err) MUST_CHECK;
+/* So many connections besides the worker's own are executing something. */
+void change_busy(struct change *c, unsigned n);
+/* Between two batches of a flush, no transaction being open: gently, while replicas are
+ * behind, and without a pause when that falls behind itself. */
+void change_breathe(struct change *c);
 
 /*
  * checksum.c: compare a table with its shadow, make equal what differs, and compare all

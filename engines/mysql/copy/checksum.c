@@ -110,6 +110,7 @@ static int freeze(struct change *c, struct change_table *x, struct db **out,
 struct pass {
 	TALLOC_CTX *mem;
 	struct check *check;
+	unsigned threads;
 	const struct check_range **left; /* differ, or seem to */
 	size_t n_left;
 	size_t differences;
@@ -204,6 +205,7 @@ static int open_snapshots(struct change *c, struct change_table *x, struct pass 
 	int64_t until;
 	int rc;
 
+	p->threads = n;
 	if (check_open(p->mem, c->args->target, x->t, n, v.chunk_ms, &p->check, err) <
 		    0 ||
 	    freeze(c, x, &lock, &until, err) < 0)
@@ -220,6 +222,7 @@ static int compare(struct change *c, struct change_table *x, struct pass *p, boo
 {
 	int rc = check_start(p->check, err);
 
+	change_busy(c, p->threads);
 	while (rc == 0) {
 		x->checked = check_rows(p->check);
 		rc = check_state(p->check, err);
@@ -231,6 +234,7 @@ static int compare(struct change *c, struct change_table *x, struct pass *p, boo
 		clock_sleep_ms(LOOK_MS);
 	}
 	check_stop(p->check, c->work);
+	change_busy(c, 0);
 	x->checked = check_rows(p->check);
 	return rc;
 }
@@ -263,6 +267,11 @@ int change_check(struct change *c, struct change_table *x, bool idle, struct sb_
 		int rc;
 
 		x->checked = 0;
+		rc = change_wait(c, x, PRESSURE_READS, idle && i == 1, err);
+		if (rc <= 0) { /* 0: the cutover came first */
+			talloc_free(p.mem);
+			return rc;
+		}
 		rc = open_snapshots(c, x, &p, err);
 		if (rc == 0)
 			rc = compare(c, x, &p, idle && i == 1, err);

@@ -50,7 +50,7 @@ struct chunker {
 	double size; /* rows of a chunk */
 	int64_t target_ms;
 	uint64_t rows, next_number;
-	bool barrier, stopped;
+	bool barrier, held, stopped;
 	uint64_t cycles; /* barriers that were lifted */
 };
 
@@ -298,7 +298,7 @@ static int next(TALLOC_CTX *ctx, struct chunker *c, struct db *db, struct chunk 
 	int rc;
 
 	for (;;) {
-		while ((c->barrier || c->finding) && !c->stopped)
+		while ((c->barrier || c->held || c->finding) && !c->stopped)
 			pthread_cond_wait(&c->changed, &c->mutex);
 		if (c->stopped)
 			return 0;
@@ -325,7 +325,7 @@ static int next(TALLOC_CTX *ctx, struct chunker *c, struct db *db, struct chunk 
 			r = add_record(c, upto);
 			/* A barrier that was asked for meanwhile comes first: the chunk
 			 * waits as one that has not begun. */
-			if (c->barrier)
+			if (c->barrier || c->held)
 				continue;
 		}
 		give(ctx, c, r, out);
@@ -472,6 +472,15 @@ void chunker_resume(struct chunker *c)
 	c->barrier = false;
 	c->cycles++;
 	pthread_cond_broadcast(&c->changed);
+	pthread_mutex_unlock(&c->mutex);
+}
+
+void chunker_hold(struct chunker *c, bool held)
+{
+	pthread_mutex_lock(&c->mutex);
+	if (c->held && !held)
+		pthread_cond_broadcast(&c->changed);
+	c->held = held;
 	pthread_mutex_unlock(&c->mutex);
 }
 

@@ -56,6 +56,8 @@ void chunker_target(struct chunker *c, int64_t ms);
  * False when it was stopped meanwhile. */
 bool chunker_barrier(struct chunker *c);
 void chunker_resume(struct chunker *c);
+/* Hand out no chunk while it is held; what is in flight ends. */
+void chunker_hold(struct chunker *c, bool held);
 /* For good: chunker_next() answers 0. */
 void chunker_stop(struct chunker *c);
 

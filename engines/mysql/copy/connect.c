@@ -36,6 +36,9 @@ int copy_connect(TALLOC_CTX *ctx, const struct db_params *target,
 	*out = NULL;
 	if (rc == 0)
 		rc = copy_session(db, err);
+	/* A copy that waits for its server has nothing to say for long. */
+	if (rc == 0)
+		rc = db_run(db, "SET SESSION wait_timeout = 86400", err);
 	if (rc == 0)
 		rc = db_query(mem, db,
 			      mem_printf(mem, "SELECT GET_LOCK('%s', 2)",

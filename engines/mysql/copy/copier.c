@@ -281,6 +281,17 @@ int copiers_start(TALLOC_CTX *ctx, const struct db_params *target,
 	return 0;
 }
 
+unsigned copiers_busy(struct copiers *c)
+{
+	unsigned busy = 0;
+
+	pthread_mutex_lock(&c->mutex);
+	for (unsigned i = 0; i < MAX_THREADS; i++)
+		busy += c->threads[i].executing;
+	pthread_mutex_unlock(&c->mutex);
+	return busy;
+}
+
 int copiers_state(struct copiers *c, struct sb_err *err)
 {
 	TALLOC_CTX *mem = mem_ctx(NULL, "copiers");

@@ -22,6 +22,9 @@ int copiers_start(TALLOC_CTX *ctx, const struct db_params *target,
 /* So many from now on; those too many end after their chunk. */
 int copiers_set(struct copiers *c, unsigned n, struct sb_err *err) MUST_CHECK;
 
+/* How many of them execute a statement now. */
+unsigned copiers_busy(struct copiers *c);
+
 /* 1 = all chunks are copied, 0 = working, -1 = a thread gave up, and *err says why: the
  * others end by themselves. */
 int copiers_state(struct copiers *c, struct sb_err *err) MUST_CHECK;

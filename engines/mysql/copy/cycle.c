@@ -35,14 +35,23 @@ static uint64_t rows_of(const struct change_table *x)
 /* ---- flush ----------------------------------------------------------------------------
  */
 
-static int pause(void *arg, struct sb_err *err)
+static int look_halted(const struct change *c, struct sb_err *err)
 {
-	struct change *c = arg;
-
 	if (!change_halted(c))
 		return 0;
 	*err = (struct sb_err){ .code = SB_OK };
 	return -1;
+}
+
+/* Between two batches of a flush, which may be many. */
+static int pause(void *arg, struct sb_err *err)
+{
+	struct change *c = arg;
+
+	if (look_halted(c, err) < 0 || change_keep_locks(c, clock_ms(), err) < 0)
+		return -1;
+	change_breathe(c);
+	return 0;
 }
 
 /* One table's keys. 1 = all are in, 0 = some were locked, -1. */
@@ -83,6 +92,7 @@ static int flush_all(struct change *c, struct db *locked, struct sb_err *err)
 	struct stream_position at;
 	int all = 1;
 
+	throttle_own(c->throttle, c->busy + 1);
 	feed_take(mem, c->feed, keys, &at);
 	for (size_t i = 0; i < c->n; i++) {
 		int rc = flush_table(c, i, keys[i], locked, err);
@@ -93,6 +103,7 @@ static int flush_all(struct change *c, struct db *locked, struct sb_err *err)
 		}
 		all = all && rc;
 	}
+	throttle_own(c->throttle, c->busy);
 	if (all) {
 		talloc_free(c->applied.file);
 		c->applied = (struct stream_position){ mem_strdup(c->mem, at.file),
@@ -207,7 +218,8 @@ void change_report(struct change *c)
 			.checked = x->phase == COPY_CHECKING ? (int64_t)x->checked : -1,
 			.pending = feed_waiting(c->feed),
 			.lag_seconds = feed_lag_seconds(c->feed),
-			.cutover_attempts = c->cutover_attempts
+			.cutover_attempts = c->cutover_attempts,
+			.throttle = c->waits == x ? c->reason : NULL
 		};
 
 		c->args->hooks->report(c->args->hooks->arg,
@@ -264,7 +276,7 @@ int change_tick(struct change *c, struct sb_err *err)
 	int64_t now = clock_ms();
 	struct change_table *x = copied(c);
 
-	if (pause(c, err) < 0 || change_keep_locks(c, now, err) < 0 ||
+	if (look_halted(c, err) < 0 || change_keep_locks(c, now, err) < 0 ||
 	    feed_state(c->feed, err) < 0)
 		return -1;
 	if (x && chunker_has_suspects(x->chunker) && clear_suspicion(c, err) < 0)
@@ -323,6 +335,7 @@ int change_drain(struct change *c, struct db *locked, int64_t until_ms,
 	struct stream_position end;
 	int rc = stream_end(mem, c->work, &end, err);
 
+	c->hurry = true;
 	if (rc == 0)
 		rc = feed_reached(c->feed, &end, until_ms - clock_ms(), err);
 	while (rc == 1) {
@@ -334,6 +347,7 @@ int change_drain(struct change *c, struct db *locked, int64_t until_ms,
 		}
 		rc = clock_ms() < until_ms;
 	}
+	c->hurry = false;
 	talloc_free(mem);
 	return rc;
 }
