@@ -238,7 +238,7 @@ static const struct key root_keys[] = {
 	  .doc = "this host's slot files, locks and wake-up socket" },
 	{ .name = "drivers", .type = KEY_INT, .preset = "4", .min = 1, .max = 64,
 	  .offset = offsetof(struct config, drivers), .example = "4",
-	  .doc = "how many operations this host drives at a time" },
+	  .doc = "how many operations this host drives at a time; those that only wait for a cutover are not counted" },
 	{ .name = "log_level", .type = KEY_LEVEL, .preset = "info",
 	  .offset = offsetof(struct config, log_level), .example = "info",
 	  .doc = "debug, info, warn or error" },

@@ -344,15 +344,27 @@ static void leave_uncertain(struct drive *d)
 		log_err(LOG_WARN, "drive.uncertain", &err, "the claim expires by itself");
 }
 
+/* Only work that ends with us is waited with; the others' is parked. */
+static void tell_idle(struct drive *d, const struct drive_idle *idle, bool *waiting)
+{
+	bool now = d->run && !drive_external(d) && d->n_active > 0 &&
+		   d->op.state == STATE_WAITING_FOR_CUTOVER;
+
+	if (idle && now != *waiting)
+		idle->fn(idle->arg, now);
+	*waiting = now;
+}
+
 enum drive_result drive_operation(TALLOC_CTX *ctx, const struct config *config,
-				  struct db **db, const struct claim *claim)
+				  struct db **db, const struct claim *claim,
+				  const struct drive_idle *idle)
 {
 	struct drive d = { .ctx = mem_ctx(ctx, "drive"),
 			   .config = config,
 			   .db = *db,
 			   .lease = claim->lease,
 			   .claim = claim };
-	bool prepared = false, looked;
+	bool prepared = false, waiting = false, looked;
 	enum step step;
 
 	log_context("apply_id", d.lease.apply_id);
@@ -368,6 +380,7 @@ enum drive_result drive_operation(TALLOC_CTX *ctx, const struct config *config,
 			prepared = true;
 		if (step != STEP_CONTINUE)
 			break;
+		tell_idle(&d, idle, &waiting);
 		if (d.wait_ms > 0)
 			proc_wait(-1, d.wait_ms);
 	}

@@ -26,10 +26,17 @@ enum drive_result {
 	DRIVE_HANDED_BACK, /* asked to end: claim given back, due now */
 };
 
+/* Told when this driver begins, or ceases, to do nothing but wait for a cutover. */
+struct drive_idle {
+	void (*fn)(void *arg, bool waiting);
+	void *arg;
+};
+
 /* Drive until one of the above. db is the storage connection; *db is replaced when it has
- * to be opened anew. */
+ * to be opened anew. `idle` may be NULL. */
 enum drive_result drive_operation(TALLOC_CTX *ctx, const struct config *config,
-				  struct db **db, const struct claim *claim);
+				  struct db **db, const struct claim *claim,
+				  const struct drive_idle *idle);
 
 /* Fail an operation that has run out of retries: pending tasks are cancelled, others
  * failed, the reason recorded. */

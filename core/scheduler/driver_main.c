@@ -61,7 +61,17 @@ struct driver {
 	struct db *db;
 	struct slot *slot;
 	int64_t parked_ms; /* when the last operation was parked */
+	bool waited;	   /* for a cutover: another driver may have begun beside us */
 };
+
+static void note_waiting(void *arg, bool waiting)
+{
+	struct driver *d = arg;
+
+	d->waited = true;
+	if (d->slot->fd >= 0)
+		slot_set_waiting(d->slot->fd, waiting);
+}
 
 /* Claims that were made together: those that were looked at and have not changed. */
 struct looked {
@@ -69,11 +79,20 @@ struct looked {
 	size_t n;
 };
 
+static void clear_slot(const struct driver *d)
+{
+	if (d->slot->fd >= 0)
+		/* model: SLOT_CLEAR */
+		slot_clear(d->slot->fd);
+}
+
 /* Drive one claim: -1 = go on with others, else the exit code. looked: for a claim that
  * was made with others. */
 static int drive_one(struct driver *d, const struct claim *claim, struct looked *looked)
 {
-	switch (drive_operation(d->ctx, d->config, &d->db, claim)) {
+	const struct drive_idle idle = { note_waiting, d };
+
+	switch (drive_operation(d->ctx, d->config, &d->db, claim, &idle)) {
 	case DRIVE_LOOKED:
 		looked->leases[looked->n++] = claim->lease;
 		return -1;
@@ -82,20 +101,16 @@ static int drive_one(struct driver *d, const struct claim *claim, struct looked 
 		return -1;
 	case DRIVE_SETTLED:
 	case DRIVE_HANDED_BACK:
-		return -1;
+		if (!d->waited)
+			return -1;
+		clear_slot(d);
+		return 0;
 	case DRIVE_LOST:
 		return err_exit_code(SB_ELEASE);
 	case DRIVE_UNCERTAIN:
 		break;
 	}
 	return err_exit_code(SB_EAMBIGUOUS);
-}
-
-static void clear_slot(const struct driver *d)
-{
-	if (d->slot->fd >= 0)
-		/* model: SLOT_CLEAR */
-		slot_clear(d->slot->fd);
 }
 
 static int drive_batch(struct driver *d, const struct claim *claims, size_t n,

@@ -89,33 +89,74 @@ static int64_t until_next(int64_t next_ms)
 	return next_ms < TICK_MS ? TICK_MS : next_ms + 1;
 }
 
+/* Slots beyond config->drivers are for as many drivers as wait for a cutover. */
+#define MOST_WAITING 64
+
+struct slots {
+	int n;	    /* looked at */
+	int *fds;   /* locked by us, -1 = a driver has it, or nobody ever had */
+	int vacant; /* so many more drivers may run */
+};
+
+static int look_at_slots(struct scheduler *s, struct slots *slots, struct sb_err *err)
+{
+	const char *dir = s->config->run_dir;
+	int rc = 0;
+
+	slots->n = s->config->drivers + MOST_WAITING;
+	slots->fds = mem_array(s->ctx, int, (size_t)slots->n);
+	slots->vacant = s->config->drivers;
+	for (int i = 0; i < slots->n; i++) {
+		int *fd = &slots->fds[i], got;
+
+		*fd = -1;
+		if (i >= s->config->drivers && !slot_exists(dir, i))
+			continue;
+		got = slot_take(dir, i, fd, err);
+		if (got < 0 || (got > 0 && reclaim(s, *fd, i, err) < 0))
+			rc = -1;
+		else if (got == 0 && !slot_is_waiting(dir, i))
+			slots->vacant--;
+	}
+	return rc;
+}
+
+static int start_drivers(struct scheduler *s, struct slots *slots, int64_t due,
+			 struct sb_err *err)
+{
+	for (int i = 0; i < slots->n && slots->vacant > 0 && due > 0; i++) {
+		if (slots->fds[i] < 0 && !slot_exists(s->config->run_dir, i) &&
+		    slot_take(s->config->run_dir, i, &slots->fds[i], err) < 0)
+			return -1;
+		if (slots->fds[i] < 0)
+			continue;
+		if (start_driver(s, slots->fds[i], i, err) < 0)
+			return -1;
+		slots->vacant--;
+		due--;
+	}
+	return 0;
+}
+
 /*
  * Look at every slot: hand back what died, start drivers for what is due. With every slot
  * taken the queue is not asked: a driver that ends its operation asks it by itself.
  */
 static int tend_slots(struct scheduler *s, struct sb_err *err)
 {
-	int *fds = mem_array(s->ctx, int, (size_t)s->config->drivers);
-	bool any_free = false;
-	int rc = 0;
+	struct slots slots;
 	int64_t due = 0, next = -1;
+	int rc = look_at_slots(s, &slots, err);
 
-	for (int i = 0; i < s->config->drivers; i++) {
-		if (slot_take(s->config->run_dir, i, &fds[i], err) < 0 ||
-		    (fds[i] >= 0 && reclaim(s, fds[i], i, err) < 0))
-			rc = -1;
-		any_free |= fds[i] >= 0;
-	}
-	if (rc == 0 && any_free)
+	if (rc == 0 && slots.vacant > 0)
 		rc = operation_due(s->db, &due, &next, err);
-	for (int i = 0; i < s->config->drivers; i++) {
-		if (fds[i] < 0)
-			continue;
-		if (rc == 0 && due-- > 0)
-			rc = start_driver(s, fds[i], i, err);
-		close(fds[i]); /* a started driver keeps the lock through its own copy */
-	}
-	talloc_free(fds);
+	if (rc == 0)
+		rc = start_drivers(s, &slots, due, err);
+	for (int i = 0; i < slots.n; i++)
+		if (slots.fds[i] >= 0)
+			close(slots.fds[i]); /* a started driver keeps the lock through
+					      * its own copy */
+	talloc_free(slots.fds);
 	s->wait_ms = until_next(next);
 	return rc;
 }

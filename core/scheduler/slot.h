@@ -13,6 +13,7 @@
 #ifndef SB_SCHEDULER_SLOT_H
 #define SB_SCHEDULER_SLOT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/base/err.h"
@@ -34,5 +35,13 @@ size_t slot_read(int fd, char owner[SLOT_OWNER_MAX + 1],
 int slot_write(int fd, const char *owner, const struct slot_claim *claims, size_t n,
 	       struct sb_err *err) MUST_CHECK;
 void slot_clear(int fd);
+
+/* Besides: the driver does nothing but wait for an operator's cutover, perhaps for days,
+ * and does not count as one of the host's drivers. Forgotten with the next write. */
+void slot_set_waiting(int fd, bool waiting);
+/* Does slot n's file say so? False when there is none. */
+bool slot_is_waiting(const char *run_dir, int n);
+/* Is there such a file? */
+bool slot_exists(const char *run_dir, int n);
 
 #endif

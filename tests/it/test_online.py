@@ -260,3 +260,23 @@ def test_what_the_server_does_at_once_waits_too(stack):
     stack.control("cutover", apply_id).expect(200, 202)
     stack.wait_state(apply_id, "completed")
     assert "fresh" in stack.tables() and "extra" in stack.create_table("plain")
+
+
+def test_changes_that_wait_leave_the_drivers_to_others(stack):
+    """Five of them, on a host with four drivers; and each is cut over when that is asked for."""
+    plain = "CREATE TABLE plain (id int NOT NULL, PRIMARY KEY (id))"
+    waiting = []
+    for database, environment in (("shop", "staging"), ("shop", "production"),
+                                  ("rollout", "parallel_halt")):
+        plan = stack.plan([plain], environment, database=database)
+        waiting.append((stack.apply(plan, defer_cutover=True), environment))
+    for apply_id, _ in waiting:
+        stack.wait_state(apply_id, "waiting_for_cutover")
+    assert len(stack.drivers()) >= 5
+    other = stack.apply(stack.plan([plain], database="resident"))
+    stack.wait_state(other, "completed")
+    for apply_id, environment in waiting:
+        stack.control("cutover", apply_id, environment).expect(200, 202)
+    for apply_id, _ in waiting:
+        stack.wait_state(apply_id, "completed")
+    stack.until(lambda: not stack.drivers(), "no driver stays")
