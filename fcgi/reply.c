@@ -142,6 +142,9 @@ char *reply_head(const struct reply *reply, const struct request *req)
 	buf_init(&b, reply->ctx);
 	buf_printf(&b, "Status: %d %s\r\nX-Request-Id: %s\r\n", reply->status,
 		   reason(reply->status), req->id);
+	if (req->token) /* so that a page does not offer what is refused */
+		buf_printf(&b, "X-Token-Role: %s\r\n",
+			   req->token->role == ROLE_WRITE ? "write" : "read");
 	if (reply->status != 304)
 		buf_printf(&b, "Content-Type: %s\r\nContent-Length: %zu\r\n",
 			   reply->content_type, reply->len);

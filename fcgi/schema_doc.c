@@ -164,6 +164,8 @@ const struct doc_field doc_fields[] = {
 	{ "Progress", "cutover_policy", DOC_STRING, NULL, ALWAYS, "Of the rollout: rolling, barrier or parallel" },
 	{ "Progress", "on_failure", DOC_STRING, NULL, ALWAYS, "Of the rollout: halt, continue or pause" },
 	{ "Progress", "released", DOC_BOOL, NULL, ALWAYS, "It goes on after a failure, because an operator said so." },
+	{ "Progress", "controls", DOC_STRINGS, NULL, ALWAYS, "The control requests that its engine and its state allow now: stop, cancel, start, cutover, volume, release, revert, skip_revert." },
+	{ "Progress", "requested", DOC_STRINGS, NULL, ALWAYS, "The control requests that wait to take effect." },
 	{ "Progress", "operations", DOC_LIST, "Operation", ALWAYS, "" },
 	{ "Progress", "tables", DOC_LIST, "TableProgress", ALWAYS, "" },
 	{ "Operation", "deployment", DOC_STRING, NULL, ALWAYS, "" },

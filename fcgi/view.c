@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "core/base/buf.h"
+#include "core/model/control_rules.h"
 #include "core/model/rollout.h"
+#include "engines/engine.h"
 #include "fcgi/plan_data.h"
 #include "fcgi/plan_summary.h"
 
@@ -302,6 +304,54 @@ static void apply_origin(struct json_object *o, const struct apply *a)
 		js_int(o, "pull_request", a->pull_request);
 }
 
+static bool at_rest(enum state s)
+{
+	return state_is_settled(s) || s == STATE_STOPPED;
+}
+
+/* What the rules of core/model say about the apply as storage shows it; the judgement
+ * that counts is made when a request comes, on locked rows. */
+static struct control_facts facts_of(const struct apply_bundle *b)
+{
+	const struct engine *engine = engine_by_name(b->apply->engine);
+	struct control_facts f = { .state = b->apply->state,
+				   .pending = b->pending,
+				   .engine_caps = engine ? engine->caps : 0,
+				   .released = b->apply->released_at != NULL };
+
+	for (size_t i = 0; i < b->n_operations; i++) {
+		const struct operation *op = &b->operations[i];
+
+		f.operations |= STATE_BIT(op->state);
+		f.pauses |= strcmp(op->on_failure, "pause") == 0;
+		if (b->apply->state == STATE_STOPPED && !at_rest(op->state) &&
+		    op->claim_after)
+			f.state = STATE_RUNNING; /* not all of it has stopped */
+	}
+	if (f.state == STATE_STOPPED) /* a stop that still waits has taken effect */
+		f.pending &= ~CONTROL_BIT(CONTROL_STOP);
+	return f;
+}
+
+static void controls_json(struct json_object *o, const struct apply_bundle *b)
+{
+	struct json_object *possible = js_array(), *requested = js_array();
+	const struct control_facts f = facts_of(b);
+
+	for (int c = 0; c < CONTROL_COUNT; c++) {
+		struct sb_err err;
+
+		if (f.pending & CONTROL_BIT(c))
+			js_push(requested,
+				json_object_new_string(control_name((enum control)c)));
+		else if (control_judge((enum control)c, &f, &err) == CONTROL_ALLOWED)
+			js_push(possible,
+				json_object_new_string(control_name((enum control)c)));
+	}
+	js_add(o, "controls", possible);
+	js_add(o, "requested", requested);
+}
+
 struct json_object *view_progress(TALLOC_CTX *ctx, const struct apply_bundle *bundle)
 {
 	const struct apply *a = bundle->apply;
@@ -330,6 +380,7 @@ struct json_object *view_progress(TALLOC_CTX *ctx, const struct apply_bundle *bu
 	js_str(o, "cutover_policy", bundle->operations[0].cutover_policy);
 	js_str(o, "on_failure", bundle->operations[0].on_failure);
 	js_bool(o, "released", a->released_at != NULL);
+	controls_json(o, bundle);
 	js_add(o, "operations", operations);
 	js_add(o, "tables", tables);
 	return o;

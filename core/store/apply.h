@@ -83,6 +83,7 @@ struct apply_bundle {
 	size_t n_operations;
 	struct task *tasks; /* ordered by operation and seq */
 	size_t n_tasks;
+	unsigned pending; /* CONTROL_BIT of each request that waits */
 };
 int apply_bundle(TALLOC_CTX *ctx, struct db *db, const char *apply_id,
 		 struct apply_bundle *out, struct sb_err *err) MUST_CHECK;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/model/control_rules.h"
 #include "core/store/apply.h"
 
 #define APPLY_COLUMNS                                                                    \
@@ -39,7 +40,9 @@
 	  " t.error_message, t.attempt, t.rows_copied, t.rows_total, t.percent,"         \
 	  " t.eta_seconds, t.rows_per_second, t.checksum_rows, t.pending_keys,"          \
 	  " t.is_instant, t.throttled, t.throttle_reason, t.detail,"                     \
-	  " t.cutover_attempts, t.started_at, t.completed_at"                            \
+	  " t.cutover_attempts, t.started_at, t.completed_at,"                           \
+	  " (SELECT GROUP_CONCAT(r.operation) FROM apply_control_requests r"             \
+	  " WHERE r.apply_row = a.id AND r.status = 'pending')"                          \
 	  " FROM applies a JOIN plans p ON p.id = a.plan_row"                            \
 	  " JOIN apply_operations o ON o.apply_row = a.id"                               \
 	  " LEFT JOIN tasks t ON t.operation_row = o.id"                                 \
@@ -114,6 +117,7 @@ struct bundle_row {
 	struct apply a;
 	struct operation o;
 	struct task t;
+	char *pending; /* names with commas between them */
 };
 static const struct db_col bundle_columns[] = {
 	APPLY_COLS(struct bundle_row, a.),
@@ -157,6 +161,7 @@ static const struct db_col bundle_columns[] = {
 	COL(INT, struct bundle_row, t.cutover_attempts),
 	COL(STR, struct bundle_row, t.started_at),
 	COL(STR, struct bundle_row, t.completed_at),
+	COL(STR, struct bundle_row, pending),
 };
 
 /*
@@ -170,6 +175,19 @@ static int compare_rows(const void *a, const void *b)
 	if (x->o.id != y->o.id)
 		return x->o.id < y->o.id ? -1 : 1;
 	return (x->t.seq > y->t.seq) - (x->t.seq < y->t.seq);
+}
+
+static unsigned bits_of(char *names)
+{
+	unsigned bits = 0;
+	char *rest = NULL;
+	int control;
+
+	for (char *name = names ? strtok_r(names, ",", &rest) : NULL; name;
+	     name = strtok_r(NULL, ",", &rest))
+		if (control_parse(name, &control) == 0)
+			bits |= CONTROL_BIT(control);
+	return bits;
 }
 
 int apply_bundle(TALLOC_CTX *ctx, struct db *db, const char *apply_id,
@@ -186,6 +204,7 @@ int apply_bundle(TALLOC_CTX *ctx, struct db *db, const char *apply_id,
 		return 0;
 	qsort(rows, n, sizeof(*rows), compare_rows);
 	out->apply = &rows[0].a;
+	out->pending = bits_of(rows[0].pending);
 	out->operations = mem_array(ctx, struct operation, n);
 	out->tasks = mem_array(ctx, struct task, n);
 	for (size_t i = 0; i < n; i++) {

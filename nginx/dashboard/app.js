@@ -5,9 +5,11 @@
  * unchanged answer costs a 304 and touches nothing on the page. The token lives in
  * sessionStorage, so it ends with the tab.
  *
- * Must never: put text from the server into the page other than as text nodes, change
- * anything on the server, or show old numbers without saying that they are old.
+ * Must never: put text from the server into the page other than as text nodes, ask the
+ * server to do what nobody clicked, or show old numbers without saying that they are old.
  */
+import { hideControls, showControls, startControls } from './controls.js';
+import { element, page, reconcile, setText, showText } from './dom.js';
 import { lookOf } from './states.js';
 
 const POLL_MS = 2000;
@@ -15,7 +17,6 @@ const ANSWER_MS = 10000;
 const LIST_LIMIT = 50;
 const TOKEN_KEY = 'schemabot.token';
 
-const page = (id) => document.getElementById(id);
 const numbers = new Intl.NumberFormat();
 const moments = new Intl.DateTimeFormat(undefined,
 	{ dateStyle: 'medium', timeStyle: 'medium' });
@@ -26,50 +27,9 @@ let known = {}; /* the last answer: path, etag, body, at */
 let seen = new Map(); /* name of a thing -> its state, to announce changes */
 let timer = 0;
 let request = null; /* the AbortController of the request under way */
+let mayWrite = false; /* as the server said of this token */
 
 /* ---- building the page -------------------------------------------------------------- */
-
-function element(tag, className, ...children) {
-	const node = document.createElement(tag);
-	if (className)
-		node.className = className;
-	node.append(...children);
-	return node;
-}
-
-/* Written only when it differs: a screen reader and a selection are left alone. */
-function setText(node, text) {
-	if (node.textContent !== text)
-		node.textContent = text;
-}
-
-function showText(node, text) {
-	setText(node, text ?? '');
-	node.hidden = !text;
-}
-
-/*
- * Make the children of parent match items, in order, reusing the node that each key had:
- * focus and selection survive a refresh. make() builds a node, fill(node, item) updates.
- */
-function reconcile(parent, items, keyOf, make, fill) {
-	const old = new Map([...parent.children].map((node) => [node.dataset.key, node]));
-	let place = parent.firstElementChild;
-
-	for (const item of items) {
-		const key = keyOf(item);
-		const node = old.get(key) ?? make();
-		old.delete(key);
-		node.dataset.key = key;
-		fill(node, item);
-		if (node === place)
-			place = place.nextElementSibling;
-		else
-			parent.insertBefore(node, place);
-	}
-	for (const node of old.values())
-		node.remove();
-}
 
 function stateNode() {
 	const icon = element('span', 'icon');
@@ -160,25 +120,50 @@ function makeTable() {
 		element('pre', '', element('code')));
 }
 
-function fillTable(node, table) {
-	const [heading, line, detail, ddl] = node.children;
-	const [bar, amount] = line.children;
-	const percent = Math.min(100, Math.max(0, Number(table.percent_complete) || 0));
-	const rows = table.rows_total > 0
-		&& `${numbers.format(table.rows_copied ?? 0)} of ${numbers.format(table.rows_total)} rows`;
+/* How many rows of how many: the total is the server's estimate, and may be too low. */
+function rowsInWords(table) {
+	const copied = numbers.format(table.rows_copied ?? 0);
 
-	setText(heading.children[0], table.table_name ?? '');
-	fillState(heading.children[1], table.status);
-	bar.value = percent;
+	if (!(table.rows_total > 0) && table.rows_copied === undefined)
+		return '';
+	if (!(table.rows_total > 0))
+		return `${copied} rows`;
+	return table.rows_copied > table.rows_total
+		? `${copied} rows, more than the estimated ${numbers.format(table.rows_total)}`
+		: `${copied} of ${numbers.format(table.rows_total)} rows`;
+}
+
+/* Nobody knows how much is left of what is more than was estimated: it is at work. */
+function fillProgress(bar, amount, table) {
+	const known = table.percent_complete !== undefined;
+	const active = !known && table.rows_copied > table.rows_total;
+	const percent = Math.min(100, Math.max(0, Number(table.percent_complete) || 0));
+
+	if (active)
+		bar.removeAttribute('value');
+	else
+		bar.value = percent;
 	bar.setAttribute('aria-label', `Progress of ${table.table_name}`);
 	setText(amount, [
-		`${Math.floor(percent)} %`,
-		rows,
+		active ? 'Active' : `${Math.floor(percent)} %`,
+		rowsInWords(table),
+		table.rows_per_second > 0 && `${numbers.format(table.rows_per_second)} rows/s`,
 		table.eta_seconds > 0 && `about ${lasting(table.eta_seconds)} left`,
 		table.is_instant && 'instant',
 	].filter(Boolean).join(', '));
+}
+
+function fillTable(node, table) {
+	const [heading, line, detail, ddl] = node.children;
+
+	setText(heading.children[0], table.table_name ?? '');
+	fillState(heading.children[1], table.status);
+	fillProgress(line.children[0], line.children[1], table);
 	showText(detail, [
 		table.progress_detail,
+		table.checksum_rows >= 0 && `${numbers.format(table.checksum_rows)} rows compared`,
+		table.pending_keys > 0 && `${numbers.format(table.pending_keys)} changed rows wait`,
+		table.cutover_attempts > 1 && `cutover attempt ${table.cutover_attempts}`,
 		table.throttled && `Waiting: ${table.throttle_reason || 'throttled'}`,
 		table.error_message,
 	].filter(Boolean).join(' — '));
@@ -220,9 +205,13 @@ function showDetail(body) {
 		['Database', body.database],
 		['Environment', body.environment],
 		['Caller', body.caller],
+		['Volume', String(body.volume)],
+		['Options', Object.entries(body.options ?? {})
+			.map(([name, value]) => value === 'true' ? name : `${name} ${value}`).join(', ')],
 		['Started', body.started_at],
 		['Finished', body.completed_at],
 	], ([name]) => name, makeFact, fillFact);
+	showControls(body, mayWrite);
 	page('tables-note').hidden = tables.length > 0;
 	reconcile(page('tables'), tables, (table) => table.task_id, makeTable, fillTable);
 	announce(new Map([[body.apply_id, body.state],
@@ -253,6 +242,7 @@ function showOnly(id) {
 function askForToken(problem) {
 	request?.abort();
 	request = null;
+	hideControls();
 	token = '';
 	known = {};
 	sessionStorage.removeItem(TOKEN_KEY);
@@ -261,6 +251,20 @@ function askForToken(problem) {
 	showOnly('sign-in');
 	document.title = 'Sign in – SchemaBot';
 	page('token').focus();
+}
+
+/* An operator's request; what it answers, refusals too. */
+async function post(path, fields) {
+	const reply = await fetch(path, {
+		method: 'POST',
+		headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
+		body: JSON.stringify({ ...fields, caller: 'dashboard' }),
+		signal: AbortSignal.timeout(ANSWER_MS),
+		cache: 'no-store',
+	});
+	const body = await reply.json();
+	refresh();
+	return { ok: reply.ok, body };
 }
 
 /* The server's own explanation, when it gave one. */
@@ -279,6 +283,7 @@ async function ask(signal) {
 		headers['If-None-Match'] = known.etag;
 
 	const reply = await fetch(asked.path, { headers, signal, cache: 'no-store' });
+	mayWrite = reply.headers.get('X-Token-Role') === 'write';
 	if (reply.status === 401 || reply.status === 403) {
 		const problem = await explanation(reply);
 		askForToken(`The server did not accept this token: ${problem}`);
@@ -332,6 +337,7 @@ function go(moved) {
 	route = { ...routeOf(location.hash), moved };
 	seen = new Map();
 	known = {};
+	hideControls();
 	showOnly('');
 	document.title = `${ROUTES[route.name].title} – SchemaBot`;
 	if (token === '')
@@ -340,6 +346,7 @@ function go(moved) {
 		refresh();
 }
 
+startControls(post);
 page('sign-in').addEventListener('submit', (event) => {
 	event.preventDefault();
 	const typed = page('token').value.trim();

@@ -321,7 +321,7 @@ def test_error_codes_are_the_applications():
 
 def test_every_location_has_the_headers(nginx):
     nginx.respond()
-    for path in ("/", "/index.html", "/app.js", "/states.js", "/style.css", "/icon.svg", "/livez",
+    for path in ("/", "/index.html", "/app.js", "/controls.js", "/states.js", "/style.css", "/icon.svg", "/livez",
                  "/health", "/api/status", "/api/plan", "/api/pull", "/api", "/metrics", "/nothing",
                  "/nothing.html", "/_error", "/api/teapot"):
         assert_headers(nginx.api.get(path))

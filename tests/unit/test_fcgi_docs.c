@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/model/control_rules.h"
 #include "fcgi/openapi.h"
 #include "fcgi/plan_data.h"
 #include "fcgi/schema_doc.h"
@@ -262,7 +263,7 @@ static void progress_is_as_described(void **unused)
 				       .error_message = text,
 				       .started_at = when,
 				       .completed_at = when };
-	struct apply_bundle bundle = { &apply, &operation, 1, tasks, 3 };
+	struct apply_bundle bundle = { &apply, &operation, 1, tasks, 3, 0 };
 	struct json_object *o, *tables;
 
 	(void)unused;
@@ -304,6 +305,61 @@ static void progress_is_as_described(void **unused)
 	o = js_own(ctx, view_progress(ctx, &bundle));
 	assert_string_equal(js_get_str(o, "error_code"), "engine_error_retryable");
 	assert_string_equal(js_get_str(o, "state_label"), "Retrying");
+}
+
+/* "stop cancel": the names in the list, in order. */
+static const char *names_in(struct json_object *o, const char *key)
+{
+	struct json_object *list = at(o, key);
+	struct buf b;
+
+	buf_init(&b, ctx);
+	for (size_t i = 0; i < json_object_array_length(list); i++)
+		buf_printf(&b, "%s%s", i > 0 ? " " : "",
+			   json_object_get_string(json_object_array_get_idx(list, i)));
+	return b.data ? b.data : "";
+}
+
+static void controls_are_what_engine_and_state_allow(void **unused)
+{
+	struct apply apply = full_apply();
+	struct task task = full_task();
+	struct operation operation = { .deployment = text,
+				       .cutover_policy = text,
+				       .on_failure = text,
+				       .target = text };
+	struct apply_bundle bundle = { &apply, &operation, 1, &task, 1, 0 };
+	static char mysql[] = "mysql", none[] = "none";
+	static const struct {
+		enum state state;
+		unsigned pending;
+		char *engine;
+		const char *controls, *requested;
+	} cases[] = {
+		{ STATE_RUNNING, 0, mysql, "stop cancel volume", "" },
+		{ STATE_WAITING_FOR_CUTOVER, 0, mysql, "stop cancel cutover volume", "" },
+		{ STATE_WAITING_FOR_CUTOVER, CONTROL_BIT(CONTROL_CUTOVER), mysql,
+		  "stop cancel volume", "cutover" },
+		{ STATE_WAITING_FOR_CUTOVER, CONTROL_BIT(CONTROL_STOP), mysql, "cancel",
+		  "stop" },
+		{ STATE_STOPPED, 0, mysql, "cancel start", "" },
+		{ STATE_STOPPED, CONTROL_BIT(CONTROL_STOP), mysql, "cancel start", "" },
+		{ STATE_COMPLETED, 0, mysql, "", "" },
+		{ STATE_RUNNING, 0, none, "", "" },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct json_object *o;
+
+		apply.engine = cases[i].engine;
+		apply.state = operation.state = task.state = cases[i].state;
+		bundle.pending = cases[i].pending;
+		o = js_own(ctx, view_progress(ctx, &bundle));
+		check_schema(o, "Progress");
+		assert_string_equal(names_in(o, "controls"), cases[i].controls);
+		assert_string_equal(names_in(o, "requested"), cases[i].requested);
+	}
 }
 
 static void lists_are_as_described(void **unused)
@@ -444,6 +500,7 @@ int main(void)
 		cmocka_unit_test(every_reference_leads_somewhere),
 		cmocka_unit_test(rows_of_a_schema_are_consecutive_and_unique),
 		cmocka_unit_test(progress_is_as_described),
+		cmocka_unit_test(controls_are_what_engine_and_state_allow),
 		cmocka_unit_test(lists_are_as_described),
 		cmocka_unit_test(plans_survive_storage),
 		cmocka_unit_test(unreadable_plans_are_our_error),

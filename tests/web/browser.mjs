@@ -75,6 +75,28 @@ export async function applyTable({ comment = '', settled = true } = {}) {
 	return { applyId, table };
 }
 
+export const stateOf = async (applyId) =>
+	(await api('GET', `/api/progress/apply/${applyId}`)).state;
+
+/* An apply on the scripted engine that waits for its cutover, with its identifier. */
+export async function deferTable() {
+	const name = `web_${run}_deferred`;
+	const deferred = {};
+
+	deferred[`${name}.sql`] = `CREATE TABLE \`${name}\` (\`id\` int NOT NULL,`
+		+ ` \`n${Date.now()}\` int DEFAULT NULL, PRIMARY KEY (\`id\`))`;
+	const plan = await api('POST', '/api/plan', {
+		database: 'resident', environment: 'staging', type: 'fake_resident',
+		schema_files: { resident: { files: deferred } },
+	});
+	const { apply_id: applyId } = await api('POST', '/api/apply', {
+		plan_id: plan.plan_id, environment: 'staging', caller: 'web-test',
+		options: { allow_unsafe: 'true', defer_cutover: 'true' },
+	});
+	await until(`${applyId} waits`, async () => await stateOf(applyId) === 'waiting_for_cutover');
+	return applyId;
+}
+
 export function launch() {
 	return chromium.launch({
 		executablePath: process.env.SB_CHROMIUM ?? '/usr/bin/chromium',
