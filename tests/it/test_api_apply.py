@@ -229,12 +229,12 @@ def test_unreachable_target_leaves_the_decision_to_the_driver(idle, client):
 # ---- applying: options and callers ---------------------------------------------------------------
 
 BAD_OPTIONS = [
-    ({"defer_cutover": "true"}, "'defer_cutover'"),
+    ({"defer_cutover": "1"}, "true or false"),
     ({"defer_deploy": "true"}, "'defer_deploy'"),
     ({"enable_revert": "true"}, "'enable_revert'"),
     ({"skip_revert": "true"}, "'skip_revert'"),
     ({"branch": "b"}, "'branch'"),
-    ({"volume": "5"}, "'volume'"),
+    ({"volume": "0"}, "1 to 11"),
     ({"keep_old": "24"}, "'keep_old'"),
     ({"volume": "12"}, "1 to 11"),
     ({"algorithm": "fast"}, "'algorithm'"),
