@@ -427,8 +427,8 @@ static void progress_is_read_as_written(void **unused)
 			.statement = "ALTER TABLE `t` ADD `x` int",
 			.cutover = i % 2 == 1,
 			.phase = (enum copy_phase)i,
-			.at = { mem_strdup(ctx, "binlog.\"\\\n000001"),
-				UINT32_MAX + 5ULL },
+			.at = { mem_strdup(ctx, "binlog.\"\\\n000001"), UINT32_MAX + 5ULL,
+				i % 2 ? mem_strdup(ctx, "0-1-55,7-2-1") : NULL },
 			.watermark =
 				i % 2 ? mem_strdup(ctx, "x'00', _utf8mb4 x'27'") : NULL,
 			.all = i % 3 == 0,
@@ -442,6 +442,10 @@ static void progress_is_read_as_written(void **unused)
 		assert_int_equal(got.phase, p.phase);
 		assert_string_equal(got.at.file, p.at.file);
 		assert_true(got.at.offset == p.at.offset && got.rows == p.rows);
+		if (p.at.gtid)
+			assert_string_equal(got.at.gtid, p.at.gtid);
+		else
+			assert_null(got.at.gtid);
 		assert_int_equal(got.all, p.all);
 		assert_string_equal(got.deferred, p.deferred);
 		assert_string_equal(got.server, p.server);
@@ -459,7 +463,7 @@ static void progress_is_read_as_written(void **unused)
 static void unknown_progress_is_not_read(void **unused)
 {
 	const struct copy_progress p = { .phase = COPY_COPYING,
-					 .at = { mem_strdup(ctx, "b.1"), 4 },
+					 .at = { mem_strdup(ctx, "b.1"), 4, NULL },
 					 .watermark = mem_strdup(ctx, "7"),
 					 .deferred = "",
 					 .server = "s",
@@ -518,10 +522,10 @@ static void positions_have_an_order(void **unused)
 		for (size_t k = 0; k < ARRAY_SIZE(ordered); k++) {
 			const struct stream_position a = { mem_strdup(ctx,
 								      ordered[i].file),
-							   ordered[i].offset },
+							   ordered[i].offset, NULL },
 						     b = { mem_strdup(ctx,
 								      ordered[k].file),
-							   ordered[k].offset };
+							   ordered[k].offset, NULL };
 			int c = stream_position_compare(&a, &b);
 
 			assert_int_equal((c > 0) - (c < 0), (i > k) - (i < k));

@@ -25,6 +25,8 @@ struct decoder {
 	struct decode_handler handler;
 	char *file;
 	uint64_t offset;     /* event offsets have 32 bits, files may be longer */
+	uint64_t pass_over;  /* 0 = nothing any more */
+	bool *forgotten;     /* by table */
 	bool open;	     /* a transaction has begun, if only with its name */
 	bool in_transaction; /* it has more than one statement */
 	bool in_payload;
@@ -41,6 +43,7 @@ struct decoder *decoder_new(TALLOC_CTX *ctx, enum db_flavor flavor,
 
 	d->tables = tables;
 	d->n_tables = n;
+	d->forgotten = mem_array(d, bool, n);
 	d->handler = *handler;
 	event_format_init(&d->format, flavor);
 	return d;
@@ -62,8 +65,19 @@ void decoder_begin(struct decoder *d, const char *file, uint64_t offset)
 	talloc_free(d->file);
 	d->file = copy;
 	d->offset = offset;
+	d->pass_over = 0;
 	d->open = d->in_transaction = d->in_payload = false;
 	d->gtid = (struct event_gtid){ .number = 0 };
+}
+
+void decoder_pass_over(struct decoder *d, uint64_t offset)
+{
+	d->pass_over = offset;
+}
+
+void decoder_forget(struct decoder *d, size_t table)
+{
+	d->forgotten[table] = true;
 }
 
 /* ---- positions ----------------------------------------------------------------------
@@ -112,6 +126,8 @@ static int rotate(struct decoder *d, const struct event *e, struct sb_err *err)
 		return -1;
 	if (!d->file || strcmp(file, d->file) != 0 || e->next != 0)
 		d->offset = offset;
+	if (d->file && *d->file && strcmp(file, d->file) != 0)
+		d->pass_over = 0;
 	talloc_free(d->file);
 	d->file = file;
 	return 0;
@@ -193,7 +209,7 @@ static size_t followed(const struct decoder *d, const struct rows_map *map)
 	size_t i;
 
 	for (i = 0; i < d->n_tables; i++)
-		if (strcmp(map->schema, d->tables[i].schema) == 0 &&
+		if (!d->forgotten[i] && strcmp(map->schema, d->tables[i].schema) == 0 &&
 		    strcmp(map->name, d->tables[i].name) == 0)
 			break;
 	return i;
@@ -340,6 +356,14 @@ static int between(struct decoder *d, const struct event *e, struct sb_err *err)
 	return d->handler.end(d->handler.arg, &end, err);
 }
 
+static bool is_passed_over(struct decoder *d, const struct event *e)
+{
+	if (d->pass_over > 0 && d->offset > d->pass_over)
+		d->pass_over = 0;
+	return d->pass_over > 0 && e->kind != EVENT_FORMAT && e->kind != EVENT_ROTATE &&
+	       e->kind != EVENT_HEARTBEAT;
+}
+
 int decoder_feed(struct decoder *d, const uint8_t *event, size_t len, struct sb_err *err)
 {
 	struct event e;
@@ -347,6 +371,8 @@ int decoder_feed(struct decoder *d, const uint8_t *event, size_t len, struct sb_
 	if (event_read(&d->format, event, len, &e, err) < 0)
 		return -1;
 	advance(d, &e);
+	if (is_passed_over(d, &e))
+		return 0;
 	if (dispatch(d, &e, err) < 0)
 		return -1;
 	return between(d, &e, err);

@@ -46,6 +46,13 @@ struct decoder *decoder_new(TALLOC_CTX *ctx, enum db_flavor flavor,
 /* A stream begins (again) there: nothing that was learnt from an earlier one holds. */
 void decoder_begin(struct decoder *d, const char *file, uint64_t offset);
 
+/* What lies in front of this offset in the file that the stream begins with was read
+ * before, and is not reported. */
+void decoder_pass_over(struct decoder *d, uint64_t offset);
+
+/* Report no more keys of this table: what has its name now is another. */
+void decoder_forget(struct decoder *d, size_t table);
+
 /* One event, without the protocol's status byte. -1: the handler's error, or SB_EENGINE:
  * something that cannot be followed. The stream is useless then. */
 int decoder_feed(struct decoder *d, const uint8_t *event, size_t len,

@@ -18,10 +18,22 @@
 /* Silence for so long means that the connection is dead. */
 #define STREAM_SILENCE_SECONDS 10
 
-struct stream_position { /* a place in a binlog: always between two transactions */
+/*
+ * A place in a binlog, always between two transactions: as the server that has it names
+ * it, and, where every transaction has a name (MariaDB; MySQL with gtid_mode=ON), as the
+ * set of all that lie in front of it, by which any server of the replication group knows
+ * the place. A stream begins by the set when there is one; file and offset are then only
+ * good for the order of positions of one server.
+ */
+struct stream_position {
 	char *file;
 	uint64_t offset;
+	char *gtid; /* gtid.h's text; NULL = none */
 };
+
+/* The server will not send what was asked for, and a sentence says why: the place is
+ * purged, or not known to it, or something else is wrong (stream_proof() tells). */
+#define STREAM_REFUSED 1236
 
 struct stream;
 
@@ -35,10 +47,42 @@ int stream_end(TALLOC_CTX *ctx, struct db *db, struct stream_position *out,
  * the statement that would mend it. */
 int stream_check(struct db *db, struct sb_err *err) MUST_CHECK;
 
-/* Connect and ask for everything from `from` on. *out belongs to ctx. */
+/* Whose binlog it is, of ctx: a failed-over server under the same address has another. */
+int stream_server(TALLOC_CTX *ctx, struct db *db, char **out,
+		  struct sb_err *err) MUST_CHECK;
+
+/* A copy, of ctx. */
+struct stream_position stream_position_copy(TALLOC_CTX *ctx,
+					    const struct stream_position *at);
+/* <0, 0, >0: order of two positions of one server, by file and offset. */
+int stream_position_compare(const struct stream_position *a,
+			    const struct stream_position *b);
+/* From where everything behind either is seen, of ctx. */
+int stream_position_earlier(TALLOC_CTX *ctx, enum db_flavor flavor,
+			    const struct stream_position *a,
+			    const struct stream_position *b, struct stream_position *out,
+			    struct sb_err *err) MUST_CHECK;
+
+/*
+ * Can a stream begin at `at`, which `server` was followed up to (stream_server()'s text),
+ * without passing over a transaction? 1; 0 = it is proved that it cannot, and *why, of
+ * ctx, says so; -1 = that could not be found out.
+ */
+int stream_proof(TALLOC_CTX *ctx, struct db *db, const struct stream_position *at,
+		 const char *server, char **why, struct sb_err *err) MUST_CHECK;
+
+/*
+ * Connect and ask for everything from `from` on. 0 and *out, which belongs to ctx; 1 =
+ * the server is not `server` any more (NULL: whichever it is), and *err says so; -1.
+ */
 int stream_open(TALLOC_CTX *ctx, const struct db_params *target,
-		const struct stream_position *from, struct stream **out,
-		struct sb_err *err) MUST_CHECK;
+		const struct stream_position *from, const char *server,
+		struct stream **out, struct sb_err *err) MUST_CHECK;
+
+/* Where the decoder begins: file "" when the server chooses it. What lies in front of
+ * *pass_over is sent, but has been read before (decoder_pass_over()). */
+void stream_begin(const struct stream *s, const char **file, uint64_t *offset,
+		  uint64_t *pass_over);
 
 /*
  * The next event, valid until the next call; waits for it. -1: SB_ERETRY (the connection

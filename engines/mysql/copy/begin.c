@@ -20,32 +20,44 @@
 #define SETTLE_TRIES	4   /* of a second each, */
 #define SETTLE_PAUSE_MS 500 /* with longer and longer pauses */
 
-/* Which server's binlog a position belongs to. */
-static int read_server(struct change *c, struct sb_err *err)
+/* A replica, or a primary that is one no more: nothing may be written there, and what is
+ * would be lost. */
+static int check_writable(struct change *c, struct sb_err *err)
 {
 	struct db_rows *rows;
-	const char *sql =
-		db_flavor(c->work) == DB_MYSQL
-			? "SELECT @@server_uuid"
-			: "SELECT CONCAT(@@hostname, ':', @@port, ':', @@server_id)";
+	const char *sql = db_flavor(c->work) == DB_MYSQL
+				  ? "SELECT IF(@@super_read_only, 'super_read_only',"
+				    " IF(@@read_only, 'read_only', ''))"
+				  : "SELECT IF(@@read_only, 'read_only', '')";
 
 	if (db_query(c->mem, c->work, sql, &rows, err) < 0)
 		return -1;
-	c->server = rows->cell[0][0];
-	return 0;
+	if (!*rows->cell[0][0])
+		return 0;
+	return sb_err(
+		err, SB_ERETRY,
+		"%s has %s=ON: it is a replica, or has failed over to another. Point the "
+		"environment at the primary; the copy goes on from where it was.",
+		c->args->target->name, rows->cell[0][0]);
 }
 
-/* 1 = the server still has that file, 0, -1. */
-static int has_file(struct change *c, const char *file, struct sb_err *err)
+/* Can everything behind a stored position still be read? 1, 0 = it is proved that it
+ * cannot, -1. */
+static int is_continued(struct change *c, const struct change_table *x,
+			const struct copy_progress *p, struct sb_err *err)
 {
-	TALLOC_CTX *mem = mem_ctx(NULL, "binlog files");
-	struct db_rows *rows;
-	int rc = db_query(mem, c->work, "SHOW BINARY LOGS", &rows, err);
+	char *why;
+	int rc = stream_proof(c->mem, c->work, &p->at, p->server, &why, err);
 
-	for (size_t i = 0; rc == 0 && i < rows->n; i++)
-		if (strcmp(rows->cell[i][0], file) == 0)
-			rc = 1;
-	talloc_free(mem);
+	if (rc == 0)
+		log_warn("engine.mysql.copy.anew",
+			 "%s.%s is copied from its first row again: %s", x->task->schema,
+			 x->task->table, why);
+	if (rc == 1 && strcmp(p->server, c->server) != 0)
+		log_info(
+			"engine.mysql.copy.moved",
+			"%s.%s: the server is %s now and was %s, and has the same transactions",
+			x->task->schema, x->task->table, c->server, p->server);
 	return rc;
 }
 
@@ -80,18 +92,7 @@ static int usable(struct change *c, struct change_table *x, struct copy_progress
 		return 0;
 	if (p->phase == COPY_CUTTING_OVER && is_swapped(c, x, err) != 0)
 		return x->swapped ? 0 : -1;
-	if (strcmp(p->server, c->server) != 0) {
-		log_warn("engine.mysql.copy.anew",
-			 "%s.%s: the server is another one than that whose binlog was "
-			 "followed",
-			 x->task->schema, x->task->table);
-		return 0;
-	}
-	rc = has_file(c, p->at.file, err);
-	if (rc == 0)
-		log_warn("engine.mysql.copy.anew",
-			 "%s.%s: the server has purged the binlog file %s",
-			 x->task->schema, x->task->table, p->at.file);
+	rc = is_continued(c, x, p, err);
 	if (rc <= 0)
 		return rc;
 	return copy_table_find(c->mem, c->args->locks, c->args->apply_id, x->task, &x->t,
@@ -164,8 +165,9 @@ static int begin_table(struct change *c, struct change_table *x,
 		rc = make(c, x, err) < 0 ? -1 : 1;
 	if (rc < 0)
 		return -1;
-	if (rc == 0 && (!from->file || stream_position_compare(&p.at, from) < 0))
-		*from = p.at;
+	if (rc == 0 && stream_position_earlier(c->mem, db_flavor(c->work), &p.at,
+					       from->file ? from : &p.at, from, err) < 0)
+		return -1;
 	if (cutover_tidy(c->work, x->t, err) < 0)
 		return -1;
 	return copy_connect(c->mem, c->args->target, x->t, CONNECT_FLUSH, &x->flush, err);
@@ -232,9 +234,11 @@ static bool is_fresh(const struct change *c)
 /* model: COPY_BEGIN */
 int change_begin(struct change *c, struct sb_err *err)
 {
-	struct stream_position from = { NULL, 0 }, now;
+	struct feed_source source = { .target = c->args->target };
+	struct stream_position from = { .file = NULL }, now;
 
-	if (stream_check(c->work, err) < 0 || read_server(c, err) < 0)
+	if (stream_check(c->work, err) < 0 || check_writable(c, err) < 0 ||
+	    stream_server(c->mem, c->work, &c->server, err) < 0)
 		return -1;
 	c->n = 0;
 	for (size_t i = 0; i < c->args->n; i++) {
@@ -255,6 +259,7 @@ int change_begin(struct change *c, struct sb_err *err)
 	c->applied = from.file ? from : now;
 	if (change_save(c, err) < 0 || (is_fresh(c) && settle(c, err) < 0))
 		return -1;
-	return feed_start(c->mem, c->args->target, c->list, c->n, &c->applied, &c->feed,
-			  err);
+	source.flavor = db_flavor(c->work);
+	source.server = c->server;
+	return feed_start(c->mem, &source, c->list, c->n, &c->applied, &c->feed, err);
 }

@@ -35,7 +35,7 @@ struct change {
 	size_t n;
 	struct feed *feed;
 	struct stream_position applied; /* of mem */
-	const char *server;
+	char *server;			/* stream_server(): whose binlog is followed */
 	int64_t cycle_ms, save_ms, report_ms, rate_ms;
 	uint64_t rate_rows;
 	int64_t rows_per_second;

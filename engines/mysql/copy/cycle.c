@@ -106,8 +106,8 @@ static int flush_all(struct change *c, struct db *locked, struct sb_err *err)
 	throttle_own(c->throttle, c->busy);
 	if (all) {
 		talloc_free(c->applied.file);
-		c->applied = (struct stream_position){ mem_strdup(c->mem, at.file),
-						       at.offset };
+		talloc_free(c->applied.gtid);
+		c->applied = stream_position_copy(c->mem, &at);
 	}
 	talloc_free(mem);
 	return all;
@@ -137,6 +137,7 @@ int change_flush(struct change *c, struct db *locked, struct sb_err *err)
 
 	if (feed_idle(c->mem, c->feed, &at)) {
 		talloc_free(c->applied.file);
+		talloc_free(c->applied.gtid);
 		c->applied = at;
 		if (x) /* whoever waits for a flush has had it */
 			chunker_resume(x->chunker);

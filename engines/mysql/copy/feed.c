@@ -18,6 +18,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "engines/mysql/binlog/gtid.h"
 #include "engines/mysql/copy/statement.h"
 
 #define RECONNECT_MS	   60000 /* so long the server may be away */
@@ -26,6 +27,9 @@
 
 struct feed {
 	struct db_params target;
+	enum db_flavor flavor;
+	char *server;
+	struct decoder *decoder; /* the thread's */
 	const struct copy_table *const *tables;
 	struct rows_table *rows;
 	size_t n;
@@ -41,6 +45,7 @@ struct feed {
 	bool *have_columns;
 	char *file; /* end of the last transaction; of `keys` */
 	uint64_t offset;
+	struct gtid_set *names; /* all up to there, of `keys`; NULL = they have none */
 	int64_t read_ms;	/* clock_ms() when something came */
 	int64_t lag;		/* of the last transaction */
 	uint32_t own[FEED_OWN]; /* connections of ours, the latest of them */
@@ -49,19 +54,6 @@ struct feed {
 	bool stop, ended, failed, full;
 	struct sb_err err;
 };
-
-/* ---- positions ----------------------------------------------------------------------
- */
-
-/* Names differ in the number at their end, which grows in length too. */
-int stream_position_compare(const struct stream_position *a,
-			    const struct stream_position *b)
-{
-	size_t la = strlen(a->file), lb = strlen(b->file);
-	int names = la != lb ? (la > lb) - (la < lb) : strcmp(a->file, b->file);
-
-	return names != 0 ? names : (a->offset > b->offset) - (a->offset < b->offset);
-}
 
 /* ---- what the decoder calls -----------------------------------------------------------
  */
@@ -118,8 +110,8 @@ static int on_statement(void *arg, const struct event_query *q, struct sb_err *e
 {
 	struct feed *f = arg;
 
-	if (is_own(f, q->thread))
-		return 0;
+	bool own = is_own(f, q->thread);
+
 	for (size_t i = 0; i < f->n; i++) {
 		const struct copy_table *t = f->tables[i];
 
@@ -128,6 +120,10 @@ static int on_statement(void *arg, const struct event_query *q, struct sb_err *e
 		case STATEMENT_HARMLESS:
 			break;
 		case STATEMENT_DDL:
+			if (own) { /* the swap */
+				decoder_forget(f->decoder, i);
+				break;
+			}
 			return sb_err(
 				err, SB_EENGINE,
 				"Somebody changed the definition of table %s.%s while "
@@ -136,6 +132,8 @@ static int on_statement(void *arg, const struct event_query *q, struct sb_err *e
 				t->schema, t->table, q->thread,
 				q->sql_len < 200 ? (int)q->sql_len : 200, q->sql);
 		case STATEMENT_ROWS:
+			if (own)
+				break;
 			return sb_err(
 				err, SB_EENGINE,
 				"A session changed table %s.%s with "
@@ -146,6 +144,24 @@ static int on_statement(void *arg, const struct event_query *q, struct sb_err *e
 		}
 	}
 	return 0;
+}
+
+/* The mutex being held. */
+static void add_name(struct feed *f, const struct decode_end *end)
+{
+	if (!f->names || end->timestamp == 0)
+		return;
+	if (end->gtid->number > 0) {
+		gtid_add(f->names, end->gtid);
+		return;
+	}
+	/* Somebody turns gtid_mode off. File and offset are those of this very place. */
+	log_warn(
+		"engine.mysql.copy.feed",
+		"a transaction has no name (GTID): from here on a position is a file and an "
+		"offset, which no other server knows");
+	talloc_free(f->names);
+	f->names = NULL;
 }
 
 static int on_end(void *arg, const struct decode_end *end, struct sb_err *err)
@@ -160,6 +176,7 @@ static int on_end(void *arg, const struct decode_end *end, struct sb_err *err)
 		f->file = mem_strdup(f->keys, end->file);
 	}
 	f->offset = end->offset;
+	add_name(f, end);
 	f->read_ms = clock_ms();
 	f->lag = lag > 0 ? lag : 0;
 	stop = f->stop;
@@ -185,12 +202,19 @@ static int on_heartbeat(void *arg, struct sb_err *err)
 /* ---- the thread -----------------------------------------------------------------------
  */
 
+/* The mutex being held. */
+static struct stream_position position_now(TALLOC_CTX *ctx, const struct feed *f)
+{
+	return (struct stream_position){ mem_strdup(ctx, f->file), f->offset,
+					 f->names ? gtid_text(ctx, f->names) : NULL };
+}
+
 static struct stream_position position(TALLOC_CTX *ctx, struct feed *f)
 {
 	struct stream_position at;
 
 	pthread_mutex_lock(&f->mutex);
-	at = (struct stream_position){ mem_strdup(ctx, f->file), f->offset };
+	at = position_now(ctx, f);
 	pthread_mutex_unlock(&f->mutex);
 	return at;
 }
@@ -207,16 +231,21 @@ static bool set_socket(struct feed *f, int socket)
 	return go;
 }
 
-/* One connection, until it fails. */
+/* One connection, until it fails: -1; 1 = it would be to another server. */
 static int read_stream(struct feed *f, struct decoder *d, struct sb_err *err)
 {
 	TALLOC_CTX *mem = mem_ctx(f->mem, "stream");
 	struct stream_position from = position(mem, f);
+	uint64_t offset, pass_over;
 	struct stream *s = NULL;
-	int rc = stream_open(mem, &f->target, &from, &s, err);
+	const char *file;
+	int rc = stream_open(mem, &f->target, &from, f->server, &s, err);
 
-	if (rc == 0)
-		decoder_begin(d, from.file, from.offset);
+	if (rc == 0) {
+		stream_begin(s, &file, &offset, &pass_over);
+		decoder_begin(d, file, offset);
+		decoder_pass_over(d, pass_over);
+	}
 	if (rc == 0 && !set_socket(f, stream_socket(s)))
 		rc = stopped(err);
 	while (rc == 0) {
@@ -247,6 +276,24 @@ static bool may_reconnect(struct feed *f, const struct sb_err *err)
 	return again;
 }
 
+/* The server refuses to go on. If that is because it does not have any more what comes
+ * next, another try of the whole change finds that out too, and begins anew. */
+static void explain(struct feed *f, struct sb_err *err)
+{
+	TALLOC_CTX *mem = mem_ctx(NULL, "proof");
+	struct stream_position at = position(mem, f);
+	struct db *db = NULL;
+	struct sb_err ignored;
+	char *why;
+
+	if (err->db_errno == STREAM_REFUSED &&
+	    db_open(mem, &f->target, &db, &ignored) == 0 &&
+	    stream_proof(mem, db, &at, f->server, &why, &ignored) == 0)
+		sb_err(err, SB_ERETRY, "The binlog cannot be followed any further: %s.",
+		       why);
+	talloc_free(mem);
+}
+
 static void *run(void *arg)
 {
 	static const struct decode_handler calls = { NULL, on_key, on_statement, on_end,
@@ -256,20 +303,14 @@ static void *run(void *arg)
 	struct sb_err err = { 0 };
 	struct decoder *d;
 	TALLOC_CTX *mem = mem_ctx(NULL, "feed");
-	struct db *probe = NULL;
-	enum db_flavor flavor = DB_MARIADB;
 
 	db_thread_init();
 	handler.arg = f;
-	if (db_open(mem, &f->target, &probe, &err) == 0) {
-		flavor = db_flavor(probe);
-		talloc_free(probe);
-		d = decoder_new(mem, flavor, f->rows, f->n, &handler);
-		while (read_stream(f, d, &err) < 0 && may_reconnect(f, &err))
-			log_err(LOG_INFO, "engine.mysql.copy.feed", &err,
-				"the binlog is read again from %s:%" PRIu64, f->file,
-				f->offset);
-	}
+	d = f->decoder = decoder_new(mem, f->flavor, f->rows, f->n, &handler);
+	while (read_stream(f, d, &err) < 0 && may_reconnect(f, &err))
+		log_err(LOG_INFO, "engine.mysql.copy.feed", &err,
+			"the binlog is read again from %s:%" PRIu64, f->file, f->offset);
+	explain(f, &err);
 	talloc_free(mem);
 	pthread_mutex_lock(&f->mutex);
 	f->failed = !f->stop;
@@ -333,14 +374,29 @@ static int start_thread(struct feed *f, struct sb_err *err)
 				strerror(rc));
 }
 
-int feed_start(TALLOC_CTX *ctx, const struct db_params *target,
+static int first_position(struct feed *f, const struct stream_position *from,
+			  struct sb_err *err)
+{
+	f->file = mem_strdup(f->keys, from->file);
+	f->offset = from->offset;
+	if (!from->gtid)
+		return 0;
+	/* File and offset may be another server's: the stream will tell its own. */
+	f->file = mem_strdup(f->keys, "");
+	f->offset = 0;
+	return gtid_parse(f->keys, f->flavor, from->gtid, &f->names, err);
+}
+
+int feed_start(TALLOC_CTX *ctx, const struct feed_source *source,
 	       const struct copy_table *const *tables, size_t n,
 	       const struct stream_position *from, struct feed **out, struct sb_err *err)
 {
 	struct feed *f = mem_new(ctx, struct feed);
 
 	*out = NULL;
-	f->target = *target;
+	f->target = *source->target;
+	f->flavor = source->flavor;
+	f->server = mem_strdup(f, source->server);
 	f->tables = tables;
 	f->n = n;
 	f->mem = mem_ctx(NULL, "feed's streams");
@@ -354,13 +410,11 @@ int feed_start(TALLOC_CTX *ctx, const struct db_params *target,
 		f->rows[i] = tables[i]->rows;
 		f->waiting[i] = pending_new(f->keys);
 	}
-	f->file = mem_strdup(f->keys, from->file);
-	f->offset = from->offset;
 	f->read_ms = clock_ms();
 	f->socket = -1;
 	init_sync(f);
 	talloc_set_destructor(f, destroy);
-	if (start_thread(f, err) < 0) {
+	if (first_position(f, from, err) < 0 || start_thread(f, err) < 0) {
 		talloc_free(f);
 		return -1;
 	}
@@ -377,7 +431,7 @@ void feed_take(TALLOC_CTX *ctx, struct feed *f, struct pending **out,
 		out[i] = talloc_steal(ctx, f->waiting[i]);
 		f->waiting[i] = pending_new(f->keys);
 	}
-	*at = (struct stream_position){ mem_strdup(ctx, f->file), f->offset };
+	*at = position_now(ctx, f);
 	pthread_cond_broadcast(&f->changed);
 	pthread_mutex_unlock(&f->mutex);
 }
@@ -389,8 +443,7 @@ int feed_idle(TALLOC_CTX *ctx, struct feed *f, struct stream_position *at)
 	pthread_mutex_lock(&f->mutex);
 	for (size_t i = 0; i < f->n; i++)
 		idle = idle && pending_count(f->waiting[i]) == 0;
-	*at = (struct stream_position){ idle ? mem_strdup(ctx, f->file) : NULL,
-					f->offset };
+	*at = idle ? position_now(ctx, f) : (struct stream_position){ .file = NULL };
 	pthread_mutex_unlock(&f->mutex);
 	return idle;
 }
@@ -479,20 +532,28 @@ int feed_reached(struct feed *f, const struct stream_position *at, int64_t ms,
 		 struct sb_err *err)
 {
 	int64_t until = clock_ms() + ms;
+	TALLOC_CTX *mem = mem_ctx(NULL, "position");
+	struct gtid_set *names = NULL;
 	int rc;
 
+	if (at->gtid && gtid_parse(mem, f->flavor, at->gtid, &names, err) < 0) {
+		talloc_free(mem);
+		return -1;
+	}
 	pthread_mutex_lock(&f->mutex);
 	for (;;) {
-		const struct stream_position now = { f->file, f->offset };
+		const struct stream_position now = { f->file, f->offset, NULL };
 
 		rc = state(f, err);
-		if (rc == 0 && stream_position_compare(&now, at) >= 0)
+		if (rc == 0 && (stream_position_compare(&now, at) >= 0 ||
+				(names && f->names && gtid_covers(f->names, names))))
 			rc = 1;
 		if (rc != 0 || clock_ms() >= until)
 			break;
 		wait_until(f, until);
 	}
 	pthread_mutex_unlock(&f->mutex);
+	talloc_free(mem);
 	return rc;
 }
 

@@ -20,9 +20,15 @@
 
 struct feed;
 
+struct feed_source {
+	const struct db_params *target;
+	enum db_flavor flavor;
+	const char *server; /* stream_server()'s text: no other is read from */
+};
+
 /* Read from `from` on; it was the end of the binlog before the first row was copied, or
  * was stored by a former driver. *out belongs to ctx; freeing it ends the thread. */
-int feed_start(TALLOC_CTX *ctx, const struct db_params *target,
+int feed_start(TALLOC_CTX *ctx, const struct feed_source *source,
 	       const struct copy_table *const *tables, size_t n,
 	       const struct stream_position *from, struct feed **out,
 	       struct sb_err *err) MUST_CHECK;
@@ -35,7 +41,8 @@ void feed_take(TALLOC_CTX *ctx, struct feed *f, struct pending **out,
 	       struct stream_position *at);
 /* 1 = nothing waits, and everything up to *at (of ctx) was seen; 0 = something does. */
 int feed_idle(TALLOC_CTX *ctx, struct feed *f, struct stream_position *at);
-/* Statements of this connection are ours, and no reason to end. */
+/* Statements of this connection are ours, and no reason to end; a RENAME of a table ends
+ * its following. */
 void feed_own(struct feed *f, uint64_t connection_id);
 /* Put one back that could not be flushed. */
 void feed_give_back(struct feed *f, size_t table, const uint8_t *key, size_t len);
@@ -49,7 +56,8 @@ bool feed_is_full(struct feed *f);
 int64_t feed_lag_seconds(struct feed *f);
 
 /* 0 = it reads, -1 = it ended: SB_EENGINE (somebody's DDL, something that cannot be
- * followed), SB_ERETRY (the server is away for longer than it tries). */
+ * followed), SB_ERETRY (the server is away for longer than it tries, is another one, or
+ * has purged what comes next: stream_proof() says what is to be done then). */
 int feed_state(struct feed *f, struct sb_err *err) MUST_CHECK;
 
 /* Has it come to this position? Waits for it up to ms. 1, 0 = not yet, -1 as above. */
@@ -61,9 +69,5 @@ const struct value_column *feed_key_columns(struct feed *f, size_t table);
 
 /* Read nothing more. Returns when the thread has ended; what was read can be taken. */
 void feed_stop(struct feed *f);
-
-/* <0, 0, >0: order of two positions of one server. */
-int stream_position_compare(const struct stream_position *a,
-			    const struct stream_position *b);
 
 #endif

@@ -27,12 +27,13 @@ const char *copy_phase_words(enum copy_phase phase)
 
 struct stored { /* as JSON has it */
 	int64_t version, offset, rows;
-	const char *phase, *file, *watermark, *deferred, *server, *statement;
+	const char *phase, *gtid, *file, *watermark, *deferred, *server, *statement;
 	bool all, cutover;
 };
 static const struct json_field fields[] = {
 	JSON_FIELD("version", JSON_INT, true, 0, struct stored, version),
 	JSON_FIELD("phase", JSON_STR, true, 0, struct stored, phase),
+	JSON_FIELD("gtid", JSON_STR, false, 0, struct stored, gtid),
 	JSON_FIELD("file", JSON_STR, true, 0, struct stored, file),
 	JSON_FIELD("offset", JSON_INT, true, 0, struct stored, offset),
 	JSON_FIELD("watermark", JSON_STR, false, 0, struct stored, watermark),
@@ -51,6 +52,8 @@ char *progress_write(TALLOC_CTX *ctx, const struct copy_progress *p)
 
 	js_int(o, "version", PROGRESS_VERSION);
 	js_str(o, "phase", copy_phase_name(p->phase));
+	if (p->at.gtid)
+		js_str(o, "gtid", p->at.gtid);
 	js_str(o, "file", p->at.file);
 	js_int(o, "offset", (int64_t)p->at.offset);
 	if (p->watermark)
@@ -80,10 +83,12 @@ int progress_read(TALLOC_CTX *ctx, const char *text, struct copy_progress *out)
 		return 0;
 	while (phase < ARRAY_SIZE(phases) && strcmp(phases[phase].name, s.phase) != 0)
 		phase++;
-	if (phase == ARRAY_SIZE(phases) || !*s.file || s.offset < 0 || s.rows < 0)
+	if (phase == ARRAY_SIZE(phases) || (!*s.file && !s.gtid) || s.offset < 0 ||
+	    s.rows < 0)
 		return 0;
 	out->phase = (enum copy_phase)phase;
-	out->at = (struct stream_position){ mem_strdup(ctx, s.file), (uint64_t)s.offset };
+	out->at = (struct stream_position){ mem_strdup(ctx, s.file), (uint64_t)s.offset,
+					    mem_strdup(ctx, s.gtid) };
 	out->watermark = mem_strdup(ctx, s.watermark);
 	out->all = s.all;
 	out->deferred = s.deferred;
