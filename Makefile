@@ -57,7 +57,7 @@ UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC)) \
 	$(patsubst tests/it/%.c,$(BUILD)/tests-it/%,$(IT_SRC))
 
 .PHONY: all deps demo demo-stop test check-unit check-it asan tsan lint fmt fmt-check \
-	layers hdr-check analyze hooks bench soak install clean units fuzz fuzzers
+	layers hdr-check analyze hooks bench bench-engine soak install clean units fuzz fuzzers
 
 # Keep the objects of the programs: make would count them as intermediate.
 .SECONDARY:
@@ -192,6 +192,13 @@ bench:
 	@$(MAKE) --no-print-directory -s VARIANT=release all .build/release/bench/claim
 	@$(MAKE) --no-print-directory -s VARIANT=test all
 	@SB_VARIANT=release tests/bench/run
+
+# SB_ROWS=5000000 for a larger table; tests/bench/engine has the rest.
+bench-engine:
+	@etc/dev/deps bench
+	@$(MAKE) --no-print-directory -s VARIANT=release .build/release/bench/change \
+		.build/release/bench/load
+	@SB_VARIANT=release tests/bench/engine
 
 MINUTES ?= 10
 # All fuzzers side by side.
