@@ -102,6 +102,9 @@ struct engine_options {
 	bool quarantine_drops;	     /* a dropped table is moved away, not destroyed */
 	struct engine_direct direct; /* no bound: only tables without rows */
 	int volume;		     /* 1..11 */
+	/* After so many tries for a table's lock, transactions that hold it may be ended;
+	 * 0 = never. */
+	int kill_blockers_after;
 };
 
 struct engine_request {

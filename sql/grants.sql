@@ -24,6 +24,9 @@ GRANT PROCESS, REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO 'schemabot_ddl'@'
 -- On MySQL also: which statement holds a lock, and how far a long ALTER is.
 GRANT SELECT ON `performance_schema`.* TO 'schemabot_ddl'@'localhost';
 
+--    Only where the configuration has kill_blockers_after (MySQL: CONNECTION_ADMIN):
+-- GRANT CONNECTION ADMIN ON *.* TO 'schemabot_ddl'@'localhost';
+
 --    On each server that `throttle` names among its replicas, an account that may ask how far behind
 --    it is (MySQL: REPLICATION CLIENT):
 -- CREATE USER IF NOT EXISTS 'schemabot_lag'@'%' IDENTIFIED BY 'REPLACE_ME';

@@ -55,6 +55,7 @@ struct config_environment {
 	/* Small tables that cannot be copied online may be changed by the server itself:
 	 * at most one of the bounds is not 0. */
 	int direct_max_rows, direct_max_bytes, direct_lock_seconds;
+	int kill_blockers_after; /* tries for a table's lock; 0 = never */
 
 	/* As written; for the loader and the dump only. */
 	struct config_deployment plain, *several;

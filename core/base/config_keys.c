@@ -187,6 +187,10 @@ static const struct key environment_keys[] = {
 	  .example = "",
 	  .doc = "which tables may be changed under a lock that writes wait for, where the"
 		 " online copy is not possible" },
+	{ .name = "kill_blockers_after", .type = KEY_INT, .preset = "0", .max = 1000,
+	  .offset = offsetof(struct config_environment, kill_blockers_after), .example = "0",
+	  .doc = "so many tries for a table's lock, and the transactions that hold it are"
+		 " ended (the account needs CONNECTION ADMIN); 0 = never" },
 };
 static const struct section environment_section = {
 	SECTION(environment_keys, struct config_environment), .fork = "deployments",

@@ -143,6 +143,7 @@ static int load_context(struct drive *d, char **reason, struct sb_err *err)
 	env = database ? config_environment(database, op->environment) : NULL;
 	d->route = env ? config_deployment(env, d->op.deployment) : NULL;
 	d->quarantine_drops = env && env->quarantine_drops;
+	d->kill_blockers_after = env ? env->kill_blockers_after : 0;
 	d->direct = schema_direct_policy(env);
 	d->engine = engine_by_name(op->engine);
 	if (!d->route || !d->engine) {

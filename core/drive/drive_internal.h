@@ -52,6 +52,7 @@ struct drive {
 	int volume;
 	const struct config_deployment *route; /* the operation's deployment */
 	bool quarantine_drops;
+	int kill_blockers_after;
 	struct engine_direct direct;
 	const struct engine *engine;
 

@@ -78,6 +78,7 @@ int drive_open_engine(struct drive *d, bool evict, struct sb_err *err)
 			     .skip_revert = d->options.skip_revert,
 			     .volume = d->volume,
 			     .quarantine_drops = d->quarantine_drops,
+			     .kill_blockers_after = d->kill_blockers_after,
 			     .direct = d->direct },
 		.throttle = &d->route->throttle,
 		.evict = evict,

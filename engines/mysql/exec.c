@@ -19,6 +19,7 @@
 #include "core/base/fault.h"
 #include "core/base/log.h"
 #include "engines/artefact.h"
+#include "engines/mysql/blockers.h"
 #include "engines/mysql/checkpoint.h"
 #include "engines/mysql/drops.h"
 #include "engines/mysql/exec.h"
@@ -160,6 +161,9 @@ static enum outcome send(struct attempt *a, const char *sql, struct sb_err *err)
 		log_info("engine.mysql.lock_wait", "%s.%s: %s", a->task->schema,
 			 a->task->table, text);
 		set_detail(a->run, text);
+		if (a->run->options.kill_blockers_after > 0 &&
+		    a->tries >= a->run->options.kill_blockers_after)
+			mysql_blockers_end(a->run->ddl, a->task->schema, is_named(a));
 		if (!step_aside(a->run, backoff_ms(a->tries)))
 			return HALTED;
 	}

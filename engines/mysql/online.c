@@ -243,6 +243,8 @@ enum outcome online_change(struct engine_run *run, const size_t *places, size_t 
 					  .token = run->token,
 					  .tasks = tasks,
 					  .n = n,
+					  .kill_blockers_after =
+						  run->options.kill_blockers_after,
 					  .forget_cutover = run->forget_cutover,
 					  .hooks = &hooks,
 					  .throttle = run->throttle };

@@ -7,6 +7,7 @@ requests, the drivers that come and go, and groups.
 """
 import contextlib
 
+import pymysql
 import pytest
 
 ITEMS = ("CREATE TABLE items (id int NOT NULL AUTO_INCREMENT, code varchar(40) NOT NULL,"
@@ -280,3 +281,56 @@ def test_changes_that_wait_leave_the_drivers_to_others(stack):
     for apply_id, _ in waiting:
         stack.wait_state(apply_id, "completed")
     stack.until(lambda: not stack.drivers(), "no driver stays")
+
+
+# ---- who is in the way -------------------------------------------------------------------------
+
+KILLING = """databases = { shop = { environments = { staging = { kill_blockers_after = 2; }; }; }; };"""
+
+
+@contextlib.contextmanager
+def holders_are_seen(stack):
+    """The account may end others' connections, and MariaDB says who holds a table."""
+    mariadb = stack.flavor == "mariadb"
+    stack.sql(f"GRANT {'CONNECTION ADMIN' if mariadb else 'CONNECTION_ADMIN'} ON *.* TO 'sb_target'@'%'")
+    if mariadb:
+        stack.sql("INSTALL SONAME 'metadata_lock_info'")
+    # No account of a SYSTEM_USER, which MySQL lets nobody end.
+    stack.sql("CREATE USER app@localhost IDENTIFIED BY 'app-Passw0rd'")
+    stack.sql("GRANT ALL ON `shop\\_staging`.* TO app@localhost")
+    yield
+
+
+def as_application(stack):
+    return pymysql.connect(unix_socket=stack.env["SB_DB_SOCKET"], user="app",
+                           password="app-Passw0rd", database="shop_staging")
+
+
+def test_blockers_are_ended_where_that_is_allowed(fresh_stack):
+    """A transaction that has read the table is; LOCK TABLES is waited for."""
+    stack = fresh_stack(conf=KILLING)
+    stack.target(ITEMS)
+    fill(stack, doublings=4)
+    with holders_are_seen(stack):
+        apply_id = start(stack, defer_cutover=True)
+        stack.wait_state(apply_id, "waiting_for_cutover")
+        reader, locker = as_application(stack), as_application(stack)
+        reader.begin()
+        for connection, statement in ((reader, "SELECT COUNT(*) FROM items"),
+                                      (locker, "LOCK TABLES items READ")):
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+        stack.control("cutover", apply_id).expect(200, 202)
+        stack.until(lambda: "engine.mysql.blocker_ended" in stack.new_logs(most=100000),
+                    "the transaction is ended")
+        with pytest.raises(pymysql.err.MySQLError), reader.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        assert not is_changed(stack), "the other one holds it still"
+        with locker.cursor() as cursor:
+            cursor.execute("UNLOCK TABLES")
+        stack.wait_state(apply_id, "completed")
+        assert is_changed(stack)
+        ended = [line for line in stack.new_logs(most=100000).splitlines()
+                 if "engine.mysql.blocker_ended" in line]
+        assert len(ended) == 1 and f"connection {reader.thread_id()} " in ended[0]
+        locker.close()

@@ -259,6 +259,8 @@ static int swap(struct change *c, struct sb_err *err)
 		int64_t until = clock_ms() + pause;
 
 		rc = swap_once(c, &cut, err);
+		for (size_t i = 0; rc == 0 && i < c->n; i++)
+			change_end_blockers(c, &c->tables[i], c->cutover_attempts);
 		while (rc == 0 && clock_ms() < until) {
 			rc = change_tick(c, err);
 			clock_sleep_ms(rc == 0 ? LOOK_MS : 0);

@@ -46,6 +46,7 @@ struct change_args {
 	uint64_t token;
 	const struct engine_task *tasks;
 	size_t n;
+	int kill_blockers_after; /* tries for a lock; 0 = never */
 	/* Started by an operator: that a cutover was wanted before the stop is forgotten.
 	 */
 	bool forget_cutover;

@@ -73,6 +73,9 @@ int change_catch_up(struct change *c, struct sb_err *err) MUST_CHECK;
  * (clock_ms()). 1 = they are, 0 = not in time, -1. `locked` as for change_flush(). */
 int change_drain(struct change *c, struct db *locked, int64_t until_ms,
 		 struct sb_err *err) MUST_CHECK;
+/* The table's lock was not to be had for the n-th time: end who holds it, if that is
+ * allowed by now. */
+void change_end_blockers(struct change *c, const struct change_table *x, int n);
 /* Are the tables' advisory locks ours still? Asked at every tick, at most every few
  * seconds. SB_ERETRY when not. */
 int change_keep_locks(struct change *c, int64_t now, struct sb_err *err) MUST_CHECK;

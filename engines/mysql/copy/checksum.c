@@ -90,6 +90,7 @@ static int freeze(struct change *c, struct change_table *x, struct db **out,
 		if (rc != 0)
 			return rc < 0 ? -1 : 0;
 		log_info("engine.mysql.copy.check.lock", "try %d: %s", i + 1, err->msg);
+		change_end_blockers(c, x, i + 1);
 		again = clock_ms() + pause;
 		while (clock_ms() < again) {
 			if (change_tick(c, err) < 0)

@@ -7,6 +7,7 @@
 #include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/base/log.h"
+#include "engines/mysql/blockers.h"
 #include "engines/mysql/checkpoint.h"
 #include "engines/mysql/copy/change_internal.h"
 #include "engines/mysql/copy/flush.h"
@@ -251,6 +252,14 @@ int change_keep_locks(struct change *c, int64_t now, struct sb_err *err)
 	return sb_err(err, SB_ERETRY,
 		      "The connection that holds the tables' locks was lost: it goes on "
 		      "from the checkpoint.");
+}
+
+void change_end_blockers(struct change *c, const struct change_table *x, int n)
+{
+	int after = c->args->kill_blockers_after;
+
+	if (after > 0 && n >= after && !db_is_lost(c->work))
+		mysql_blockers_end(c->work, x->t->schema, x->t->table);
 }
 
 /* ---- all the time ---------------------------------------------------------------------
