@@ -12,6 +12,7 @@ invariants.check_rest() and the story's own check() hold.
 import collections
 import contextlib
 import os
+import random
 import re
 import secrets
 import socket
@@ -128,11 +129,15 @@ class Story:
 
     name, programs, rules = "", (), ()
     only = ()  # the points that it is for, where the others have enough stories
+    share = 1  # of the passages, drawn by lot: for stories that take long
     audits_targets = True  # False when it makes rows that tell nothing of a target
     apply_id, calm = None, True  # calm: told without a fault
 
     def __init__(self, stack):
         self.stack, self.client = stack, Client(stack)
+
+    def is_for(self, point) -> bool:
+        return not self.only or point in self.only
 
     def prepare(self) -> None:
         """What is there before; no fault is armed yet."""
@@ -199,13 +204,16 @@ class Loop:
 
     `lived`: what was injected in other stories: (action, the passages that led there).
     A passage that was reached by the same steps before is told again only with
-    SB_FAULT_FULL=1; with SB_FAULT_TRACE=1 there are traces only."""
+    SB_FAULT_FULL=1, as are those of a story that takes long and that SB_SEED did not draw;
+    with SB_FAULT_TRACE=1 there are traces only."""
 
     STEPS = 2
 
     def __init__(self, stack, story, lived):
         self.stack, self.story, self.lived = stack, story, lived
         self.reached, self.told, self.spared = set(), 0, 0  # reached: {(program, point)}
+        self.seed = os.environ.get("SB_SEED") or secrets.token_hex(4)
+        self.lots = random.Random(self.seed)
 
     def tell(self, *rules):
         """The story once, from nothing to its audited end."""
@@ -236,7 +244,8 @@ class Loop:
 
     def is_new(self, action, paths) -> bool:
         ways = {(action, path) for path in paths}
-        if ways <= self.lived and not os.environ.get("SB_FAULT_FULL"):
+        drawn = self.lots.random() < self.story.share
+        if (ways <= self.lived or not drawn) and not os.environ.get("SB_FAULT_FULL"):
             self.spared += 1
             return False
         self.lived |= ways
@@ -245,10 +254,11 @@ class Loop:
     def run(self, choose) -> None:
         """A fault at each passage of each point: n = 1, 2, 3 … until none fires.
         `choose(point)`: the action there, or None."""
+        concerned = self.story(self.stack)
         passages = {Fault(program, point, choose(point), n): paths
                     for (program, point, n), paths in self.trace().items()
                     if program in self.story.programs and choose(point)
-                    and (not self.story.only or point in self.story.only)}
+                    and concerned.is_for(point)}
         if os.environ.get("SB_FAULT_TRACE"):
             return
         last = {}

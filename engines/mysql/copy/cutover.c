@@ -28,6 +28,8 @@
 #define SENTRY_COMMENT "schemabot: guards a cutover"
 #define SEEN_EVERY_MS  10
 #define SEEN_MS	       1500 /* so long the renames may take to stand in line */
+/* Locks that may be given in a row, before writers that wait, between lock and RENAME. */
+#define WRITE_LOCKS 1000
 
 /* ---- what is there --------------------------------------------------------------------
  */
@@ -257,6 +259,29 @@ static int swap_mysql(const struct cutover *c, TALLOC_CTX *mem, struct sb_err *e
 /* ---- MariaDB --------------------------------------------------------------------------
  */
 
+/* After max_write_lock_count locks in a row MariaDB lets writers pass a RENAME that came
+ * before them: they would write to the table that is about to be the old one (tried with
+ * 1: the second cutover lost writes). MySQL renames what it holds. */
+int cutover_check(struct db *control, struct sb_err *err)
+{
+	TALLOC_CTX *mem = mem_ctx(NULL, "cutover check");
+	struct db_rows *rows;
+	int rc = 0;
+
+	if (db_flavor(control) == DB_MARIADB) {
+		rc = db_query(mem, control, "SELECT @@GLOBAL.max_write_lock_count", &rows,
+			      err);
+		if (rc == 0 && strtoull(rows->cell[0][0], NULL, 10) < WRITE_LOCKS)
+			rc = sb_err(err, SB_EENGINE,
+				    "The server has max_write_lock_count=%s, with which "
+				    "writes would be lost when the tables are swapped: "
+				    "SET GLOBAL max_write_lock_count = DEFAULT.",
+				    rows->cell[0][0]);
+	}
+	talloc_free(mem);
+	return rc;
+}
+
 struct renamer { /* session B of one table */
 	const struct cutover *c;
 	const struct copy_table *t;
@@ -410,7 +435,11 @@ static int swap_mariadb(const struct cutover *c, TALLOC_CTX *mem, struct db *con
 		r[i] = (struct renamer){ .c = c,
 					 .t = c->tables[i],
 					 .mem = mem_ctx(NULL, "renamer") };
-	rc = make_sentries(c, control, err);
+	rc = cutover_check(control, err);
+	if (rc < 0 && err->code == SB_EENGINE) /* the copy is not to be thrown away */
+		err->code = SB_ERETRY;
+	if (rc == 0)
+		rc = make_sentries(c, control, err);
 	if (rc == 0)
 		rc = connect(mem, c, c->tables[0], CONNECT_LOCKER, &a, err);
 	if (rc == 0)

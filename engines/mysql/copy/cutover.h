@@ -33,6 +33,10 @@ struct cutover {
 	void *arg;
 };
 
+/* Does the server let a RENAME that waits go before the writers that wait behind it?
+ * SB_EENGINE names the setting with which it does not. */
+int cutover_check(struct db *control, struct sb_err *err) MUST_CHECK;
+
 /*
  * Try once. 1 = done: every table is the new one. 0 = not this time and nothing has
  * changed, *err says what was in the way. -1: SB_EAMBIGUOUS when the truth is not to be

@@ -12,6 +12,7 @@
 #include "core/base/buf.h"
 #include "engines/artefact.h"
 #include "engines/mysql/binlog/stream.h"
+#include "engines/mysql/copy/cutover.h"
 #include "engines/mysql/cost.h"
 #include "engines/mysql/ladder.h"
 
@@ -403,13 +404,14 @@ out:
 /* ---- the server ---------------------------------------------------------------------
  */
 
-/* The settings without which the binlog does not tell what has to be known. */
+/* The settings without which the binlog does not tell what has to be known, or writes
+ * would be lost in the end. */
 static int check_server(TALLOC_CTX *ctx, struct db *db, const char *schema,
 			const char *table, const char **why, struct sb_err *err)
 {
 	struct sb_err reason = { .code = SB_OK };
 
-	if (stream_check(db, &reason) == 0)
+	if (stream_check(db, &reason) == 0 && cutover_check(db, &reason) == 0)
 		return 0;
 	if (reason.code != SB_EENGINE || reason.db_errno != 0) {
 		if (err)
