@@ -305,9 +305,9 @@ static int load_text(const struct loader *l, const config_setting_t *at,
 static int load_int(const struct loader *l, const config_setting_t *at,
 		    const struct key *key, int n, int *value)
 {
-	if (n < key->min || n > key->max)
-		return bad(l, at, "'%s' must be from %d to %d", key->name, key->min,
-			   key->max);
+	if ((n < key->min || n > key->max) && !(key->or_zero && n == 0))
+		return bad(l, at, "'%s' must be %sfrom %d to %d", key->name,
+			   key->or_zero ? "0 or " : "", key->min, key->max);
 	*value = n;
 	return 0;
 }

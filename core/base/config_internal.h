@@ -42,6 +42,7 @@ struct key {
 	enum key_type type;
 	const char *preset; /* default as text; NULL = required */
 	int min, max;	    /* KEY_INT */
+	bool or_zero;	    /* KEY_INT: 0 is allowed, too, and turns it off */
 	size_t offset;	    /* of the value, or of the array pointer */
 	size_t count;	    /* KEY_MAP, KEY_LIST, KEY_STRMAP, KEY_NAMES, KEY_LEVELS: of
 			       the size_t beside it */

@@ -88,7 +88,9 @@ static const struct key throttle_keys[] = {
 	  .max = 2000000000, .offset = offsetof(struct throttle_limits, max_history_list),
 	  .example = "1000000",
 	  .doc = "length of InnoDB's history list, which purge works off; 0 = any" },
-	{ .name = "max_checkpoint_age_percent", .type = KEY_INT, .preset = "0", .max = 100,
+	/* A server that has nothing to do leaves some of it unwritten (seen: MySQL, 6 %). */
+	{ .name = "max_checkpoint_age_percent", .type = KEY_INT, .preset = "0",
+	  .min = 30, .max = 100, .or_zero = true,
 	  .offset = offsetof(struct throttle_limits, max_checkpoint_age_percent),
 	  .example = "0",
 	  .doc = "so full InnoDB's redo log may be; 0 = any. A copy alone fills a small one:"

@@ -299,7 +299,10 @@ static void what_is_wrong_is_said_with_its_line(void **unused)
 		  ":4: unknown key 'max_lag'" },
 		{ STORAGE FLEET("user = \"t\"; password = \"env:TEST_PW\";\n"
 				"throttle = { max_checkpoint_age_percent = 101; };"),
-		  ":4: 'max_checkpoint_age_percent' must be from 0 to 100" },
+		  ":4: 'max_checkpoint_age_percent' must be 0 or from 30 to 100" },
+		{ STORAGE FLEET("user = \"t\"; password = \"env:TEST_PW\";\n"
+				"throttle = { max_checkpoint_age_percent = 29; };"),
+		  ":4: 'max_checkpoint_age_percent' must be 0 or from 30 to 100" },
 		{ STORAGE FLEET("user = \"t\"; password = \"env:TEST_PW\";\n"
 				"throttle = { replicas = \"db2\"; };"),
 		  ":4: 'replicas' must be a list of groups" },
