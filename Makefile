@@ -120,7 +120,7 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call obj,$(FCGI_LIB_SRC)) $(BUIL
 	@$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ -lcmocka -lfcgi $(LIBS)
 
 $(BUILD)/tests-it/%: $(BUILD)/obj/tests/it/%.o $(BUILD)/obj/tests/it/store.o \
-		$(BUILD)/lib.a
+		$(BUILD)/obj/tests/it/copy_load.o $(BUILD)/lib.a
 	@mkdir -p $(@D)
 	@echo "LD $@"
 	@$(CC) $(LDFLAGS_$(VARIANT)) -o $@ $^ -lcmocka $(LIBS)

@@ -119,9 +119,17 @@ static int proof_mariadb(TALLOC_CTX *ctx, struct db *db, const struct stream_pos
 static int proof_file(TALLOC_CTX *ctx, struct db *db, const struct stream_position *at,
 		      char **why, struct sb_err *err)
 {
-	struct db_rows *files, *rows;
+	struct db_rows *files, *rows, *mode;
 	size_t i = 0;
 
+	if (db_flavor(db) == DB_MYSQL) {
+		if (db_query(ctx, db, "SELECT @@gtid_mode = 'ON'", &mode, err) < 0)
+			return -1;
+		if (strcmp(mode->cell[0][0], "1") == 0)
+			return lost(ctx, why,
+				    "the server has gtid_mode=ON now, and sends no "
+				    "transactions without names any more");
+	}
 	if (db_query(ctx, db, "SHOW BINARY LOGS", &files, err) < 0)
 		return -1;
 	while (i < files->n && strcmp(files->cell[i][0], at->file) != 0)

@@ -146,24 +146,6 @@ static int on_statement(void *arg, const struct event_query *q, struct sb_err *e
 	return 0;
 }
 
-/* The mutex being held. */
-static void add_name(struct feed *f, const struct decode_end *end)
-{
-	if (!f->names || end->timestamp == 0)
-		return;
-	if (end->gtid->number > 0) {
-		gtid_add(f->names, end->gtid);
-		return;
-	}
-	/* Somebody turns gtid_mode off. File and offset are those of this very place. */
-	log_warn(
-		"engine.mysql.copy.feed",
-		"a transaction has no name (GTID): from here on a position is a file and an "
-		"offset, which no other server knows");
-	talloc_free(f->names);
-	f->names = NULL;
-}
-
 static int on_end(void *arg, const struct decode_end *end, struct sb_err *err)
 {
 	struct feed *f = arg;
@@ -176,7 +158,8 @@ static int on_end(void *arg, const struct decode_end *end, struct sb_err *err)
 		f->file = mem_strdup(f->keys, end->file);
 	}
 	f->offset = end->offset;
-	add_name(f, end);
+	if (f->names)
+		gtid_add(f->names, end->gtid);
 	f->read_ms = clock_ms();
 	f->lag = lag > 0 ? lag : 0;
 	stop = f->stop;
