@@ -28,7 +28,8 @@ struct task_watch {
 	int64_t saved_ms; /* its numbers were written */
 	int64_t noted_ms,
 		every_ms; /* the last line about it, the next when all is same */
-	bool owed;	  /* there is news, and the last line was just now */
+	bool told;	  /* there was one */
+	bool phase, news; /* not told yet, since the last line was just now */
 };
 
 struct drive {

@@ -7,7 +7,6 @@
  *
  * Must never: write a line for every look, or because a number within a text has changed.
  */
-#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -15,31 +14,33 @@
 #include "core/base/clock.h"
 #include "core/drive/drive_internal.h"
 
-#define SOON_MS	 5000	/* between two lines about one table, at least */
+#define PHASE_MS 1000	/* at least between two lines: when it does something else, */
+#define NEWS_MS	 10000	/* when it pauses or goes on, or tries again to cut over */
 #define FIRST_MS 30000	/* without news; doubled each time, up to the next */
 #define MOST_MS	 600000 /* ten minutes: a long copy has a readable log */
 
-/* Are the words the same, whatever numbers stand between them? */
+/* Are the words the same, whatever numbers stand between them, and whatever is added
+ * behind a semicolon? */
 static bool same_words(const char *a, const char *b)
 {
-	for (;;) {
-		while (isdigit((unsigned char)*a))
-			a++;
-		while (isdigit((unsigned char)*b))
-			b++;
+	for (;; a++, b++) {
+		a += strspn(a, "0123456789");
+		b += strspn(b, "0123456789");
+		if (*a == ';' || !*a)
+			return *b == ';' || !*b;
 		if (*a != *b)
 			return false;
-		if (!*a)
-			return true;
-		a++;
-		b++;
 	}
+}
+
+static bool is_phase(const struct task *t, const struct engine_progress *p)
+{
+	return p->detail[0] && !same_words(t->detail, p->detail);
 }
 
 static bool is_news(const struct task *t, const struct engine_progress *p)
 {
-	return (p->detail[0] && !same_words(t->detail, p->detail)) ||
-	       t->throttled != p->throttled || t->cutover_attempts < p->cutover_attempts;
+	return t->throttled != p->throttled || t->cutover_attempts < p->cutover_attempts;
 }
 
 /* Numbers move here; in later states there is news or there is none. */
@@ -57,13 +58,14 @@ bool timeline_due(struct task_watch *w, const struct task *t,
 	/* An engine's last word moves the task, and a word that nobody knows is told. */
 	if (p->state >= ENGINE_TASK_REVERTED)
 		return false;
-	w->owed |= is_news(t, p);
-	if (w->noted_ms == 0 && !w->owed) {
+	w->phase |= is_phase(t, p);
+	w->news |= is_news(t, p);
+	if (w->noted_ms == 0) { /* the first look */
 		w->noted_ms = now;
 		w->every_ms = FIRST_MS;
 	}
-	if (w->owed)
-		return w->noted_ms == 0 || now - w->noted_ms >= SOON_MS;
+	if (w->phase || w->news)
+		return !w->told || now - w->noted_ms >= (w->phase ? PHASE_MS : NEWS_MS);
 	return moves(p->state) && now - w->noted_ms >= w->every_ms;
 }
 
@@ -111,10 +113,11 @@ int timeline_note(struct lease_tx *tx, struct task_watch *w, const struct task *
 			   sentence(tmp, t, state), err);
 
 	talloc_free(tmp);
-	w->every_ms = w->owed || w->every_ms == 0 ? FIRST_MS : w->every_ms * 2;
+	w->every_ms = w->phase || w->news ? FIRST_MS : w->every_ms * 2;
 	if (w->every_ms > MOST_MS)
 		w->every_ms = MOST_MS;
-	w->owed = false;
+	w->phase = w->news = false;
+	w->told = true;
 	w->noted_ms = clock_ms();
 	return rc;
 }

@@ -323,7 +323,10 @@ static int go(struct change *c, struct sb_err *err)
 
 int change_run(const struct change_args *args, struct sb_err *err)
 {
-	struct change c = { .args = args, .mem = mem_ctx(NULL, "change"), .n = args->n };
+	struct change c = { .args = args,
+			    .mem = mem_ctx(NULL, "change"),
+			    .n = args->n,
+			    .rows_per_second = -1 };
 	struct sb_err late;
 	int rc;
 

@@ -18,7 +18,7 @@ struct change_report { /* of one table */
 	enum copy_phase phase;
 	int64_t rows, rows_total; /* total: the server's guess, or -1 */
 	int64_t rows_per_second;
-	int64_t checked; /* rows compared so far, -1 = not comparing */
+	int64_t checked; /* rows compared: so far, or by the last whole pass; or -1 */
 	size_t pending;	 /* keys that wait, of all tables */
 	int64_t lag_seconds;
 	int cutover_attempts;

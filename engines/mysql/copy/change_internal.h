@@ -18,11 +18,11 @@ struct change_table {
 	const char *deferred; /* still to be built */
 	char *watermark;      /* NULL and !all: no row is copied */
 	bool all;
-	uint64_t before;	 /* rows that earlier drivers copied */
-	struct chunker *chunker; /* while it is copied */
-	struct db *flush;	 /* its connection for flushes */
-	int duplicates;		 /* cycles in a row in which a row would not go in */
-	uint64_t checked;
+	uint64_t before;	    /* rows that earlier drivers copied */
+	struct chunker *chunker;    /* while it is copied */
+	struct db *flush;	    /* its connection for flushes */
+	int duplicates;		    /* cycles in a row in which a row would not go in */
+	uint64_t checked, compared; /* rows: by this pass, by the last whole one */
 	bool swapped;
 };
 

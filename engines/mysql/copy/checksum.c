@@ -276,6 +276,8 @@ int change_check(struct change *c, struct change_table *x, bool idle, struct sb_
 		rc = open_snapshots(c, x, &p, err);
 		if (rc == 0)
 			rc = compare(c, x, &p, idle && i == 1, err);
+		if (rc == 1)
+			x->compared = x->checked;
 		if (rc >= 0)
 			rc = settle_all(c, x, &p, err);
 		if (rc == 0)

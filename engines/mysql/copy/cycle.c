@@ -208,6 +208,14 @@ static void measure_rate(struct change *c, int64_t now)
 	c->rate_rows = rows;
 }
 
+/* So far, or by the last pass that came to its end; -1 = none has yet. */
+static int64_t compared(const struct change_table *x)
+{
+	if (x->phase == COPY_CHECKING)
+		return (int64_t)x->checked;
+	return x->phase > COPY_CHECKING && x->compared > 0 ? (int64_t)x->compared : -1;
+}
+
 void change_report(struct change *c)
 {
 	for (size_t i = 0; i < c->n; i++) {
@@ -217,7 +225,7 @@ void change_report(struct change *c)
 			.rows = (int64_t)rows_of(x),
 			.rows_total = x->all ? (int64_t)rows_of(x) : x->t->rows_estimate,
 			.rows_per_second = x->chunker ? c->rows_per_second : -1,
-			.checked = x->phase == COPY_CHECKING ? (int64_t)x->checked : -1,
+			.checked = compared(x),
 			.pending = feed_waiting(c->feed),
 			.lag_seconds = feed_lag_seconds(c->feed),
 			.cutover_attempts = c->cutover_attempts,
