@@ -19,7 +19,7 @@
 
 #define POLL_FIRST_MS	 5 /* doubled at every look, up to the next */
 #define POLL_MS		 200
-#define GAUGES_MS	 1000 /* between two writes of nothing but rates */
+#define GAUGES_MS	 2000 /* between two writes of nothing but rates */
 #define SOON_LOOKS	 6    /* at an external engine before its operation is parked */
 #define MOST_POLL_ERRORS 10   /* in a row; SEMANTICS D.7 */
 

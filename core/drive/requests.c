@@ -22,6 +22,13 @@
 /* ---- ending requests -----------------------------------------------------------------
  */
 
+/* One of several operations remembers what it has obeyed until its siblings have, too. */
+static void served(struct drive *d, const struct control_request *r)
+{
+	if (d->lease.n_operations > 1)
+		d->op.served_request = r->id;
+}
+
 /* This operation has obeyed, or (failure) nobody can. */
 static enum step answer(struct drive *d, const struct control_request *r,
 			const char *failure)
@@ -38,7 +45,7 @@ static enum step answer(struct drive *d, const struct control_request *r,
 	}
 	if (lease_tx_commit(&tx, &err) < 0)
 		return drive_step_of(d, &err, "ending a request");
-	d->op.served_request = r->id;
+	served(d, r);
 	if (failure)
 		log_warn("drive.request_failed", "%s: %s", control_name(r->operation),
 			 failure);
@@ -177,7 +184,7 @@ static enum step obey_cutover(struct drive *d, const struct control_request *r)
 			return drive_step_of(d, &err, "cutting over");
 		log_info("drive.cutover", "requested by %s", r->requested_by);
 		drive_look_soon(d);
-		d->op.served_request = r->id;
+		served(d, r);
 		return STEP_CONTINUE;
 	}
 	lease_tx_rollback(&tx);
@@ -325,6 +332,16 @@ static enum step obey_forward(TALLOC_CTX *tmp, struct drive *d,
 	BUG("not a forward request");
 }
 
+/*
+ * Of several operations each remembers the highest request that it has obeyed: a later
+ * one must not be obeyed before one that is still to come.
+ */
+static bool waits_for(const struct drive *d, const struct control_request *r)
+{
+	return d->lease.n_operations > 1 && r->id > d->op.served_request &&
+	       control_concerns(r->operation, d->op.state);
+}
+
 enum step drive_obey(struct drive *d)
 {
 	TALLOC_CTX *tmp = mem_ctx(d->ctx, "obey");
@@ -348,6 +365,8 @@ enum step drive_obey(struct drive *d)
 			step = obey_halt(d, r);
 		else if (!halt)
 			step = obey_forward(tmp, d, r);
+		if (waits_for(d, r))
+			break;
 	}
 out:
 	talloc_free(tmp);

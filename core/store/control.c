@@ -24,7 +24,7 @@
 	S(CO_PENDING, "SELECT id, operation, status, requested_by, error_message,"      \
 		      " metadata, created_at, completed_at FROM apply_control_requests" \
 		      " WHERE apply_row = ? AND status = 'pending'"                     \
-		      " ORDER BY operation NOT IN ('cancel','stop'), operation, id")    \
+		      " ORDER BY operation <> 'cancel', operation <> 'stop', id")       \
 	S(CO_TASKS,                                                                     \
 	  "SELECT COALESCE(SUM(state NOT IN ('completed','failed','cancelled',"         \
 	  "'reverted')), 0), COALESCE(SUM(state IN ('completed','failed',"              \
@@ -407,6 +407,12 @@ int control_serve(struct lease_tx *tx, const struct control_request *request,
 	size_t n;
 	int rc = -1;
 
+	/* Nobody else has to obey: it ends here, and older ones are still to be obeyed.
+	 */
+	if (tx->lease->n_operations == 1) {
+		rc = control_finish(tx, request, NULL, err);
+		goto out;
+	}
 	if (db_exec(tx->db, CO_SERVED, BIND(request->id, tx->lease->operation), err) <
 		    0 ||
 	    load_siblings(tmp, tx, &siblings, &n, err) < 0)

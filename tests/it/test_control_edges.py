@@ -436,6 +436,23 @@ def test_a_new_volume_reaches_the_engine(stack, database):
     released(stack, apply_id)
 
 
+def test_a_volume_and_a_cutover_at_once_are_both_obeyed(stack):
+    """In the order in which they were asked for, which is not that of their names."""
+    apply_id = begin(stack, database="resident", defer_cutover=True)
+    stack.wait_state(apply_id, "waiting_for_cutover")
+    driver = [stack.driver_of(apply_id)]
+    stack.kill(driver, signal.SIGSTOP)
+    try:
+        stack.control("volume", apply_id, volume=7).expect(200)
+        stack.control("cutover", apply_id).expect(200)
+    finally:
+        stack.kill(driver, signal.SIGCONT)
+    stack.wait_state(apply_id, "completed")
+    assert ended(stack) == [("volume", "completed"), ("cutover", "completed")]
+    assert [call["call"] for call in stack.fake.calls()
+            if call["call"] in ("set_volume", "cutover")] == ["set_volume", "cutover"]
+
+
 @pytest.mark.parametrize("verb, state", [("revert", "reverted"), ("skip-revert", "completed")])
 def test_revert_and_skip_revert_in_the_revert_window(stack, verb, state):
     apply_id = begin(stack, enable_revert=True)
