@@ -538,7 +538,7 @@ static void volumes(void **unused)
 	for (int n = -1; n < 14; n++) {
 		struct volume v = volume_of(n), before = volume_of(n - 1);
 
-		assert_true(v.threads >= 1 && v.threads <= 16 && v.chunk_ms >= 100 &&
+		assert_true(v.threads >= 1 && v.threads <= 16 && v.chunk_ms >= 50 &&
 			    v.chunk_ms <= 1500);
 		assert_true(v.threads >= before.threads && v.chunk_ms >= before.chunk_ms);
 	}

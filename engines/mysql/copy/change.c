@@ -18,7 +18,7 @@
 #include "engines/mysql/copy/cutover.h"
 #include "engines/mysql/copy/volume.h"
 
-#define LOOK_MS		      50
+#define LOOK_MS		      10
 #define FIRST_ROWS	      1000 /* of a chunk */
 #define CHECK_AGAIN_MS	      ((int64_t)60 * 60 * 1000)
 #define CUTOVER_TRIES	      50

@@ -24,7 +24,7 @@
 #include "engines/mysql/copy/volume.h"
 
 #define PASSES	      3
-#define LOOK_MS	      50
+#define LOOK_MS	      10
 #define LOCK_WAIT_S   1
 #define LOCK_TRIES    50
 #define FIRST_WAIT_MS 200

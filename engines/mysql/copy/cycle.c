@@ -11,14 +11,18 @@
 #include "engines/mysql/checkpoint.h"
 #include "engines/mysql/copy/change_internal.h"
 #include "engines/mysql/copy/flush.h"
+#include "engines/mysql/copy/volume.h"
 
 #define CYCLE_MS   2000	 /* flush so often, */
-#define CYCLE_KEYS 20000 /* or when so many keys wait */
-#define SAVE_MS	   4000	 /* ENGINE.md B: at least every 5 s */
-#define REPORT_MS  500
-#define RATE_MS	   2000
-#define WAIT_MS	   50
-#define NEAR_KEYS  1000 /* so few keys wait: a lock can be asked for */
+#define CYCLE_KEYS 50000 /* or when so many keys wait */
+/* While it copies a flush makes all copiers wait for the slowest: not more often than
+ * every so many chunks. */
+#define CYCLE_CHUNKS 8
+#define SAVE_MS	     4000 /* ENGINE.md B: at least every 5 s */
+#define REPORT_MS    500
+#define RATE_MS	     2000
+#define WAIT_MS	     50
+#define NEAR_KEYS    1000 /* so few keys wait: a lock can be asked for */
 /* A row that does not go in may wait for another's event; after so many cycles it does
  * not. */
 #define DUPLICATE_CYCLES 5
@@ -289,6 +293,16 @@ static int clear_suspicion(struct change *c, struct sb_err *err)
 	return rc < 0 ? -1 : 0;
 }
 
+static int64_t cycle_ms(struct change *c, const struct change_table *x)
+{
+	int64_t chunks = 0;
+
+	if (x)
+		chunks = CYCLE_CHUNKS *
+			 volume_of(c->args->hooks->volume(c->args->hooks->arg)).chunk_ms;
+	return chunks > CYCLE_MS ? chunks : CYCLE_MS;
+}
+
 int change_tick(struct change *c, struct sb_err *err)
 {
 	int64_t now = clock_ms();
@@ -299,7 +313,7 @@ int change_tick(struct change *c, struct sb_err *err)
 		return -1;
 	if (x && chunker_has_suspects(x->chunker) && clear_suspicion(c, err) < 0)
 		return -1;
-	if (now - c->cycle_ms >= CYCLE_MS || feed_waiting(c->feed) > CYCLE_KEYS ||
+	if (now - c->cycle_ms >= cycle_ms(c, x) || feed_waiting(c->feed) > CYCLE_KEYS ||
 	    feed_is_full(c->feed)) {
 		if (change_flush(c, NULL, err) < 0)
 			return -1;

@@ -2,7 +2,9 @@
  * volume.h - how hard a copy works, by the volume that its operator has set (1 to 11).
  *
  * Source: SEMANTICS F.2 for the threads; chunks are shorter, so that a stop or a flush
- * never waits long for one.
+ * never waits long for one. The gentle ones' are so short that what a chunk writes to the
+ * binlog with its commit, which every other commit waits for, is 2 to 4 MB. (Chunks of
+ * 2,000 rows cost a server no more work than those of 50,000.)
  */
 #ifndef SB_ENGINES_MYSQL_COPY_VOLUME_H
 #define SB_ENGINES_MYSQL_COPY_VOLUME_H
@@ -17,7 +19,7 @@ struct volume {
 static inline struct volume volume_of(int n)
 {
 	static const struct volume volumes[] = {
-		{ 1, 100 },   { 1, 500 },   { 2, 500 },	  { 4, 500 },
+		{ 1, 50 },    { 1, 100 },   { 2, 100 },	  { 4, 500 },
 		{ 8, 500 },   { 8, 1000 },  { 8, 1000 },  { 12, 1000 },
 		{ 12, 1000 }, { 16, 1000 }, { 16, 1500 },
 	};
