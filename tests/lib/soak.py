@@ -25,13 +25,14 @@ import pymysql
 from . import invariants
 from .crash import points_in_the_sources
 from .stack import DEPLOYMENTS, ENVIRONMENTS, ROLLOUTS, Stack
+from .twin import Twin, artefacts, items
 
 # An apply may meet a vanished lease and ten retries, but no more than that.
 STUCK_SECONDS = 240
 UNANSWERED = (429, 502, 503, 504)
 ENDED = (*invariants.SETTLED, "stopped")
 VERBS = {
-    "shop": ("stop", "cancel"),
+    "shop": ("stop", "cancel", "volume"),
     "resident": ("stop", "cancel", "volume"),
     "fakeshop": ("stop", "cancel", "volume"),
 }
@@ -120,11 +121,9 @@ class User(Actor):
         plan = self.plan(files)
         if plan.get("errors") or not self.has_changes(plan):
             return
-        options = {"allow_unsafe": True}
-        if self.database.startswith("fake") and self.random.random() < 0.3:
-            options["defer_cutover"] = True
         key = {"Idempotency-Key": secrets.token_hex(8)}
-        reply = self.call(lambda: self.stack.post_apply(plan, headers=key, **options))
+        reply = self.call(lambda: self.stack.post_apply(plan, headers=key,
+                                                        **self.options()))
         if reply.status == 409:  # the target has changed: what a cancelled one left
             self.soak.count["applies refused"] += 1
             return
@@ -136,6 +135,10 @@ class User(Actor):
         self.soak.count[state] += 1
         if state == "completed" and self.has_changes(again := self.plan(files)):
             raise Violation(f"{apply_id} is completed, but {again['changes']} are missing")
+
+    def options(self) -> dict:
+        deferred = self.database.startswith("fake") and self.random.random() < 0.3
+        return {"allow_unsafe": True, **({"defer_cutover": True} if deferred else {})}
 
     @contextlib.contextmanager
     def in_the_way(self):
@@ -195,6 +198,45 @@ class User(Actor):
             time.sleep(0.1)
 
 
+class ShopUser(User):
+    """The same with two tables that an application writes to, and which are copied online
+    whenever they change."""
+
+    COPIED = {"items": 2500, "notes": 150}  # rows
+
+    def __init__(self, soak, database, environment):
+        super().__init__(soak, database, environment)
+        self.schema = f"{database}_{environment}"
+        self.twins = [Twin(self.stack, t, items(t), rows, self.schema, f"twins_{environment}",
+                           f"{soak.seed}/{self.schema}/{t}", patient=True, pause=0.01)
+                      for t, rows in self.COPIED.items()]
+
+    def wanted(self) -> list:
+        files = super().wanted()
+        for made in self.twins:
+            text = items(made.table, self.random.choice(("int", "bigint", "mediumint")),
+                         self.random.choice(("", ", KEY am (amount)")))
+            if self.random.random() < 0.3:
+                text = text.replace("varchar(40)", "varchar(40) CHARACTER SET utf16")
+            files.append(text)
+        return files
+
+    def options(self) -> dict:
+        return {**super().options(), **self.random.choice(
+            ({}, {"defer_cutover": True}, {"volume": self.random.randint(1, 11)}))}
+
+    def violations(self) -> list:
+        """When all is at rest and nobody writes any more."""
+        found = []
+        for made in self.twins:
+            try:
+                made.stop()
+                made.compare_rows()
+            except AssertionError as problem:
+                found.append(f"{self.name}: {problem}")
+        return found
+
+
 class RolloutUser(User):
     """The same for a database with several deployments, each time with other policies. Its
     environments are the same servers, so that there is one apply at a time."""
@@ -231,7 +273,8 @@ class Monkey(Actor):
         self.tricks = [(weight, trick) for weight, trick in (
             (10, self.kill_driver), (3, self.end_driver), (3, self.freeze_driver),
             (4, self.steal_from_frozen), (3, self.kill_scheduler), (2, self.kill_reaper),
-            (3, self.kill_worker), (6, self.arm), (4, self.fake_trouble), (1, self.kill_storage))]
+            (3, self.kill_worker), (6, self.arm), (4, self.fake_trouble), (1, self.kill_storage),
+            (5, self.kill_connection), (1, self.kill_target))]
 
     def act(self):
         self.sleep(0.1, 1.0)
@@ -318,6 +361,20 @@ class Monkey(Actor):
         self.stack.command("restart-db", "--storage", "--kill")
         return True
 
+    def kill_target(self):
+        self.stack.command("restart-db", "--kill")
+        return True
+
+    def kill_connection(self):
+        """One of ours at the target."""
+        with contextlib.suppress(pymysql.err.MySQLError):
+            ids = [row["id"] for row in self.stack.sql(
+                "SELECT id FROM information_schema.processlist WHERE user = 'sb_target'")]
+            if ids:
+                self.stack.sql(f"KILL {self.random.choice(ids)}")
+            return len(ids)
+        return 0
+
 
 class Auditor(Actor):
     """What must be true at any instant is looked at all the time."""
@@ -354,13 +411,15 @@ class Soak:
         self.over.set()
 
     def run(self) -> list:
-        users = [User(self, database, environment)
+        kinds = {"shop": ShopUser}
+        users = [kinds.get(database, User)(self, database, environment)
                  for database in self.databases if database not in ROLLOUTS
                  for environment in ENVIRONMENTS]
+        self.shops = [u for u in users if isinstance(u, ShopUser)]
         users += [RolloutUser(self, d) for d in self.databases if d in ROLLOUTS]
         monkey = Monkey(self)
         actors = [*users, monkey, Auditor(self)]
-        for actor in actors:
+        for actor in (*actors, *(made for u in self.shops for made in u.twins)):
             actor.start()
         self.over.wait(self.seconds)
         self.over.set()
@@ -376,6 +435,9 @@ class Soak:
                 self.problems.append(f"{actor.name} does not end")
         if not self.problems:
             self.problems = self.at_rest()
+        self.problems += [line for u in self.shops for line in u.violations()]
+        self.count["writes to copied tables"] = sum(
+            made.writes for u in self.shops for made in u.twins)
         return self.problems
 
     def at_rest(self) -> list:
@@ -383,9 +445,16 @@ class Soak:
         with contextlib.suppress(AssertionError):
             self.stack.until(self.resting, "rest", STUCK_SECONDS)
         try:
-            return invariants.audit_rest(self.stack)
+            return invariants.audit_rest(self.stack) + self.leftovers()
         except AssertionError as problem:
             return [str(problem)]
+
+    def leftovers(self) -> list:
+        """Copies and replaced tables of applies that are over."""
+        over = {row["apply_id"][6:22] for row in self.stack.storage(
+            "SELECT apply_id FROM applies WHERE state IN %s", (invariants.SETTLED,))}
+        return [f"{u.schema}: `{name}` is left" for u in self.shops
+                for name in artefacts(self.stack, u.schema) if name[-16:] in over]
 
     def resting(self) -> bool:
         for row in self.stack.storage("SELECT apply_id, environment FROM applies"

@@ -16,9 +16,11 @@ import threading
 import time
 
 import pymysql
-from pymysql.constants import ER
+from pymysql.constants import CR, ER
 
 SCHEMA = "twins"
+LOST = (CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST, CR.CR_CONN_HOST_ERROR, CR.CR_CONNECTION_ERROR,
+        ER.SERVER_SHUTDOWN, ER.CON_COUNT_ERROR)
 # What a transaction may meet while tables are locked and swapped, or be refused for.
 PASSING = (ER.LOCK_WAIT_TIMEOUT, ER.LOCK_DEADLOCK, ER.TABLE_DEF_CHANGED, ER.DUP_ENTRY)
 # %(k)s a key, %(m)s another, %(v)s a value. The columns are those of ITEMS.
@@ -37,15 +39,19 @@ def items(name: str, amount: str = "int", more: str = "") -> str:
 
 
 class Twin:
-    """A table that is made and filled, and its twin. `schema`: where the table is."""
+    """A table that is made and filled, and its twin. `schema`: where the table is, `home`:
+    where its twin is; `patient`: the server may go away meanwhile; `pause`:
+    seconds between two transactions."""
 
-    def __init__(self, stack, table, create, rows=3000, schema="shop_staging", seed="1"):
+    def __init__(self, stack, table, create, rows=3000, schema="shop_staging", home=SCHEMA,
+                 seed="1", patient=False, pause=0.001):
         self.stack, self.table, self.rows, self.schema = stack, table, rows, schema
+        self.home, self.patient, self.pause = home, patient, pause
         self.random = random.Random(seed)
         self.writes = self.refused = 0
         self.longest = 0.0  # seconds of a transaction
         self.problem, self.over, self.thread = None, threading.Event(), None
-        stack.sql(f"CREATE DATABASE IF NOT EXISTS {SCHEMA}")
+        stack.sql(f"CREATE DATABASE IF NOT EXISTS {home}")
         stack.sql(create, None, schema)
         stack.sql(f"INSERT INTO {self.original} (code, amount) VALUES ('c', 1)")
         made = 1
@@ -63,7 +69,7 @@ class Twin:
 
     @property
     def twin(self) -> str:
-        return f"`{SCHEMA}`.`{self.table}`"
+        return f"`{self.home}`.`{self.table}`"
 
     # ---- the application ----
 
@@ -89,16 +95,24 @@ class Twin:
             self.stop()
 
     def _write(self) -> None:
-        try:
-            connection = self.stack.connect()
+        while not self.over.is_set() and not self.problem:
             try:
-                connection.autocommit(False)
-                while not self.over.is_set():
-                    self._transaction(connection)
-            finally:
+                self._write_connected()
+            except pymysql.err.Error as problem:
+                if not self.patient or problem.args[0] not in LOST:
+                    self.problem = problem
+                self.over.wait(0.1)
+
+    def _write_connected(self) -> None:
+        connection = self.stack.connect()
+        try:
+            connection.autocommit(False)
+            while not self.over.is_set():
+                self._transaction(connection)
+                self.over.wait(self.pause)
+        finally:
+            with contextlib.suppress(pymysql.err.Error):
                 connection.close()
-        except pymysql.err.Error as problem:
-            self.problem = problem
 
     def _transaction(self, connection) -> None:
         began = time.monotonic()
@@ -127,17 +141,20 @@ class Twin:
     def compare(self, *statements) -> None:
         """The twin is altered by the server itself; then both are the same."""
         for statement in statements:
-            self.stack.sql(statement, None, SCHEMA)
+            self.stack.sql(statement, None, self.home)
         assert self._definition(self.original) == self._definition(self.twin)
-        rows, should = self._rows(self.original), self._rows(self.twin)
+        self.compare_rows("*")
+
+    def compare_rows(self, columns="id, code, amount") -> None:
+        rows, should = self._rows(self.original, columns), self._rows(self.twin, columns)
         if rows != should:
             lost = [r for r in should if r not in rows][:3]
             more = [r for r in rows if r not in should][:3]
             raise AssertionError(f"{self.table}: {len(rows)} rows, of {len(should)}; only the"
                                  f" twin has {lost}, only the table has {more}")
 
-    def _rows(self, table) -> list:
-        return self.stack.sql(f"SELECT * FROM {table} ORDER BY id")
+    def _rows(self, table, columns) -> list:
+        return self.stack.sql(f"SELECT {columns} FROM {table} ORDER BY id")
 
     def _definition(self, table) -> str:
         [row] = self.stack.sql(f"SHOW CREATE TABLE {table}")
