@@ -192,7 +192,7 @@ static char *from_integer(TALLOC_CTX *ctx, wide v)
 }
 
 /* One value below the smallest, and the greatest, of an integer key. */
-static int read_range(struct chunker *c, struct db *db, struct sb_err *err)
+static int read_range(struct chunker *c, struct db *db, bool *dense, struct sb_err *err)
 {
 	TALLOC_CTX *mem = mem_ctx(NULL, "range of the key");
 	struct db_rows *rows;
@@ -208,7 +208,7 @@ static int read_range(struct chunker *c, struct db *db, struct sb_err *err)
 		if (!c->cursor)
 			c->cursor =
 				from_integer(c->mem, to_integer(rows->cell[0][0]) - 1);
-		c->dense = true;
+		*dense = true;
 	} else if (rc == 0) {
 		c->at_end = c->all = true; /* an empty table */
 	}
@@ -217,31 +217,33 @@ static int read_range(struct chunker *c, struct db *db, struct sb_err *err)
 	return rc;
 }
 
-/* The end of the chunk that begins at the cursor, of c->mem; NULL = open. Only the thread
- * that is `finding` is here, the mutex not being held. */
-static int find_end(struct chunker *c, struct db *db, uint64_t n, char **upto,
-		    struct sb_err *err)
+/* The end of the chunk that begins at the cursor, of ctx; NULL = open. Only the thread
+ * that is `finding` is here, the mutex not being held: what others change meanwhile,
+ * c->mem with all that is in it and c->dense, is not touched (the first range is read
+ * before there is any chunk). */
+static int find_end(TALLOC_CTX *ctx, struct chunker *c, struct db *db, uint64_t n,
+		    bool *dense, char **upto, struct sb_err *err)
 {
 	wide next;
 
 	*upto = NULL;
 	if (c->t->key.n_bounds == 0)
 		return 0;
-	if (c->t->key.integer && !c->have_most && read_range(c, db, err) < 0)
+	if (c->t->key.integer && !c->have_most && read_range(c, db, dense, err) < 0)
 		return -1;
 	if (c->all)
 		return 0;
-	if (!c->t->key.integer || !c->dense) {
-		if (chunk_nth_row(c->mem, c->t, db, c->cursor, n, upto, err) < 0)
+	if (!c->t->key.integer || !*dense) {
+		if (chunk_nth_row(ctx, c->t, db, c->cursor, n, upto, err) < 0)
 			return -1;
 		if (c->t->key.integer && *upto && c->cursor)
-			c->dense = to_integer(*upto) - to_integer(c->cursor) <
-				   (wide)n * SPARSE;
+			*dense = to_integer(*upto) - to_integer(c->cursor) <
+				 (wide)n * SPARSE;
 		return 0;
 	}
 	next = to_integer(c->cursor) + (wide)n;
 	if (next < c->most)
-		*upto = from_integer(c->mem, next);
+		*upto = from_integer(ctx, next);
 	return 0;
 }
 
@@ -311,18 +313,22 @@ static int next(TALLOC_CTX *ctx, struct chunker *c, struct db *db, struct chunk 
 			return 0;
 		if (!r) {
 			uint64_t n = (uint64_t)c->size;
+			bool was = c->dense, dense = was;
 
 			c->finding = true;
 			pthread_mutex_unlock(&c->mutex);
-			rc = find_end(c, db, n, &upto, err);
+			rc = find_end(ctx, c, db, n, &dense, &upto, err);
 			pthread_mutex_lock(&c->mutex);
+			if (dense != was)
+				c->dense = dense;
 			c->finding = false;
 			pthread_cond_broadcast(&c->changed);
 			if (rc < 0 || c->all)
 				return rc;
 			if (c->stopped)
 				return 0;
-			r = add_record(c, upto);
+			r = add_record(c, mem_strdup(c->mem, upto));
+			talloc_free(upto);
 			/* A barrier that was asked for meanwhile comes first: the chunk
 			 * waits as one that has not begun. */
 			if (c->barrier || c->held)
