@@ -23,6 +23,7 @@ CPPFLAGS_ALL := -D_GNU_SOURCE -I. -I$(BUILD)/gen $(MYSQL_CFLAGS) \
 HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
 CFLAGS_release := -O2 -D_FORTIFY_SOURCE=3 $(HARDEN)
 CFLAGS_test := -O1 -DSB_FAULTS $(HARDEN)
+CFLAGS_oracle := $(CFLAGS_test)
 CFLAGS_asan := -O1 -DSB_FAULTS -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 CFLAGS_tsan := -O1 -DSB_FAULTS -fsanitize=thread -fPIE
@@ -30,6 +31,7 @@ CFLAGS_fuzz := -O1 -DSB_FAULTS -fsanitize=fuzzer-no-link,address,undefined \
 	-fno-sanitize-recover=all -fno-omit-frame-pointer
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now
 LDFLAGS_test := $(LDFLAGS_release)
+LDFLAGS_oracle := $(LDFLAGS_release)
 LDFLAGS_asan := -fsanitize=address,undefined
 LDFLAGS_fuzz := -fsanitize=fuzzer,address,undefined
 LDFLAGS_tsan := -fsanitize=thread -pie
@@ -56,7 +58,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC)) \
 	$(patsubst tests/it/%.c,$(BUILD)/tests-it/%,$(IT_SRC))
 
-.PHONY: all deps demo demo-stop test check-unit check-it asan tsan lint fmt fmt-check \
+.PHONY: all deps demo demo-stop test check-unit check-it asan oracle tsan lint fmt fmt-check \
 	layers hdr-check analyze hooks bench bench-engine soak install clean units fuzz fuzzers
 
 # Keep the objects of the programs: make would count them as intermediate.
@@ -94,6 +96,16 @@ check-it: all units
 asan:
 	@$(MAKE) --no-print-directory -s VARIANT=asan all units
 	@SB_VARIANT=asan tests/run unit it
+
+# With Oracle's client library instead of MariaDB's; its programs are started by
+# `tests/servers/mysqlclient`'s PREFIX/run. ORACLE_GOALS: what to build.
+ORACLE_GOALS ?= all units
+oracle:
+	@prefix=$$(tests/servers/mysqlclient) && \
+	library=$$(find $$prefix/usr/lib -name libmysqlclient.so) && \
+	$(MAKE) --no-print-directory -s VARIANT=oracle $(ORACLE_GOALS) \
+		MYSQL_CFLAGS="-isystem $$prefix/usr/include -isystem $$prefix/usr/include/mysql" \
+		MYSQL_LIBS="-Wl,--allow-shlib-undefined $$library"
 
 tsan:
 	@$(MAKE) --no-print-directory -s VARIANT=tsan all units

@@ -214,13 +214,18 @@ static char *everything(const char *table)
 		fail_msg("%s", err.msg);
 	buf_str(&sql, "SELECT CONCAT_WS('|'");
 	for (size_t i = 0; i < columns->n; i++) {
-		bool real = strstr(columns->cell[i][1], "double") ||
-			    strstr(columns->cell[i][1], "float");
+		const char *type = columns->cell[i][1];
+		const char *before = "HEX(`", *after = "`)";
 
-		buf_printf(&sql,
-			   real ? ", COALESCE(`%s` + 0e0, 'NULL')"
-				: ", COALESCE(HEX(`%s`), 'NULL')",
-			   columns->cell[i][0]);
+		if (strstr(type, "double") || strstr(type, "float")) {
+			before = "`";
+			after = "` + 0e0";
+		} else if (strstr(type, "longblob")) { /* more than can be sorted */
+			before = "SHA2(`";
+			after = "`, 256)";
+		}
+		buf_printf(&sql, ", COALESCE(%s%s%s, 'NULL')", before,
+			   columns->cell[i][0], after);
 	}
 	buf_printf(&sql, ") AS r FROM %s ORDER BY r", table);
 	if (db_query(store.ctx, store.admin, sql.data, &rows, &err) < 0)
