@@ -17,7 +17,7 @@ UTF16 = "varchar(40) NOT NULL", "varchar(40) CHARACTER SET utf16 NOT NULL"
 class Copied(Story):
     """A table with rows, an application that writes to it."""
 
-    name, programs, share = "copied", (DRIVER,), 0.3
+    name, programs, share = "copied", (DRIVER,), 0.15
     tables, rows, options = ("items",), ROWS, {}
     files = [items("items", "bigint", ", KEY am (amount)")]
     state = "completed"
@@ -56,7 +56,7 @@ class CopiedTogether(Copied):
     """A deferred group: two tables that are copied, one that is made and one that changes at
     once; stopped while it waits, started, and cut over."""
 
-    name, share = "copied together", 0.2
+    name, share = "copied together", 0.05
     tables, rows = ("items", "notes"), 300
     options = {"defer_cutover": True}
     files = [*Copied.files, items("notes").replace(*UTF16),
@@ -90,7 +90,7 @@ class CopiedTogether(Copied):
 class CopiedInVain(Copied):
     """Cancelled when it could be cut over: all is as before."""
 
-    name, share = "copied in vain", 0.2
+    name, share = "copied in vain", 0.1
     rows, options, state = 300, {"defer_cutover": True}, "cancelled"
 
     def go_on(self):

@@ -61,8 +61,9 @@ def test_another_host_goes_on_with_a_stopped_copy(fresh_stack):
         other = stack.connect("shop_staging")
         other.autocommit(False)
         with other.cursor() as cursor:  # the copy stands still there, in its second chunk
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
             cursor.execute(f"INSERT INTO `{artefacts(stack)[0]}` (id, code, amount)"
-                           " VALUES (2000, '', 0)")
+                           " SELECT id, code, amount FROM items WHERE id > 2000")
         gate.release()
         stack.disarm()
         stack.until(lambda: stack.sql(
