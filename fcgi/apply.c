@@ -79,26 +79,41 @@ static int check_policy(const struct candidate *c, struct sb_err *err)
 		e->name, c->target.engine->name);
 }
 
-static int check_algorithm(const struct candidate *c, struct sb_err *err)
+/* Only an ALTER has a choice. */
+static bool is_forced(const struct candidate *c, const struct schema_change *change)
 {
-	const struct schema_plan *outcome = c->outcome;
+	return c->algorithm != ENGINE_ALGORITHM_AUTO &&
+	       strcmp(change->action, "alter") == 0;
+}
 
-	if (c->algorithm == ENGINE_ALGORITHM_AUTO)
+/* Does the forced algorithm leave the change to the server, which can do it? */
+static bool is_native(const struct candidate *c, const struct schema_change *change)
+{
+	return is_forced(c, change) && c->algorithm != ENGINE_ALGORITHM_COPY &&
+	       change->natively != ENGINE_ALGORITHM_AUTO &&
+	       change->natively <= c->algorithm;
+}
+
+static int check_algorithm(const struct candidate *c, const struct schema_change *change,
+			   struct sb_err *err)
+{
+	bool copy = c->algorithm == ENGINE_ALGORITHM_COPY;
+
+	if (!is_forced(c, change) || is_native(c, change))
 		return 0;
-	for (size_t i = 0; i < outcome->n_changes; i++) {
-		const struct schema_change *change = &outcome->changes[i];
-
-		/* The enum goes from mild to harsh; only an ALTER has a choice. */
-		if (strcmp(change->action, "alter") == 0 &&
-		    change->algorithm > c->algorithm)
-			return sb_err(
-				err, SB_EINVALID,
-				"Option 'algorithm' is '%s', but the change of table '%s' "
-				"needs '%s'; use that or auto.",
-				engine_algorithm_name(c->algorithm), change->table,
-				engine_algorithm_name(change->algorithm));
-	}
-	return 0;
+	if (copy && strcmp(change->execution_mode, "direct") == 0)
+		return sb_err(err, SB_EINVALID,
+			      "Option 'algorithm' is 'copy', but table '%s' cannot be "
+			      "copied: %.500s Use auto.",
+			      change->table, change->mode_reason);
+	if (copy)
+		return 0;
+	return sb_err(err, SB_EINVALID,
+		      "Option 'algorithm' is '%s', but the server cannot change table "
+		      "'%s' that way while writes go on; %s.",
+		      engine_algorithm_name(c->algorithm), change->table,
+		      change->natively == ENGINE_ALGORITHM_INPLACE ? "use inplace or auto"
+								   : "use auto");
 }
 
 /* The plan knows whether it is a rollback; the option may say so, and is recorded. */
@@ -137,7 +152,10 @@ static int check_plan(TALLOC_CTX *ctx, const struct candidate *c, struct sb_err 
 	for (size_t i = 0; i < outcome->n_changes; i++) {
 		const struct schema_change *change = &outcome->changes[i];
 
-		if (strcmp(change->execution_mode, "blocked") == 0)
+		if (check_algorithm(c, change, err) < 0)
+			return -1;
+		if (strcmp(change->execution_mode, "blocked") == 0 &&
+		    !is_native(c, change))
 			return sb_err(
 				err, SB_EUNSUPPORTED,
 				"The change of table '%s' cannot be executed: %.500s",
@@ -152,9 +170,7 @@ static int check_plan(TALLOC_CTX *ctx, const struct candidate *c, struct sb_err 
 			"The plan is unsafe: %.700s%s. Review it, then apply with the option "
 			"allow_unsafe = \"true\".",
 			names.data, n > NAMED_AT_MOST ? " and more" : "");
-	if (check_options(c, err) < 0 || check_policy(c, err) < 0)
-		return -1;
-	return check_algorithm(c, err);
+	return check_options(c, err) < 0 ? -1 : check_policy(c, err);
 }
 
 /* ---- has the target changed since the plan was made? ----------------------------------
@@ -353,9 +369,19 @@ static int load_plan(struct app *app, const struct request *req, struct db *db,
 	return 0;
 }
 
-static struct apply_new_task *make_tasks(TALLOC_CTX *ctx,
-					 const struct schema_plan *outcome)
+/* What is forced is what a driver finds announced. */
+static void force(TALLOC_CTX *ctx, const struct candidate *c, struct apply_new_task *task)
 {
+	const char *name = engine_algorithm_name(c->algorithm);
+
+	task->algorithm = name;
+	task->execution_mode = "";
+	task->mode_reason = mem_printf(ctx, "algorithm=%s was asked for.", name);
+}
+
+static struct apply_new_task *make_tasks(TALLOC_CTX *ctx, const struct candidate *c)
+{
+	const struct schema_plan *outcome = c->outcome;
 	struct apply_new_task *tasks =
 		mem_array(ctx, struct apply_new_task, outcome->n_changes);
 
@@ -371,6 +397,8 @@ static struct apply_new_task *make_tasks(TALLOC_CTX *ctx,
 			.mode_reason = change->mode_reason,
 			.algorithm = engine_algorithm_name(change->algorithm),
 		};
+		if (is_forced(c, change))
+			force(ctx, c, &tasks[i]);
 	}
 	return tasks;
 }
@@ -414,7 +442,7 @@ static void make_request(const struct request *req, const struct candidate *c,
 		.options = js_render(req->ctx, options_to_json(&c->options)),
 		.volume = c->options.volume ? c->options.volume : VOLUME_DEFAULT,
 		.idempotency_key = req->idempotency_key,
-		.tasks = make_tasks(req->ctx, c->outcome),
+		.tasks = make_tasks(req->ctx, c),
 		.n_tasks = c->outcome->n_changes,
 		.operations = make_operations(req->ctx, c->target.environment),
 		.n_operations = c->target.environment->n_deployments,

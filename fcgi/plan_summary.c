@@ -64,7 +64,7 @@ static const struct kind {
 	{ is_blocked, "Impossible with this engine", false },
 	{ is_metadata, "Only metadata changes", false },
 	{ is_index, "All rows are read to build an index, while writes go on", true },
-	{ is_rebuild, "Rebuilt in place, while writes go on", true },
+	{ is_rebuild, "Copied online, while writes go on", true },
 	{ is_unknown, "Changed in place at a cost that is not known, while writes go on",
 	  true },
 	{ makes_wait, "Writes wait while it runs", true },

@@ -18,7 +18,9 @@ static int fake_judge(TALLOC_CTX *ctx, const struct engine_question *question,
 		      struct engine_verdict *verdict, struct sb_err *err)
 {
 	(void)ctx;
-	*verdict = (struct engine_verdict){ .execution_mode = "", .reason = "" };
+	*verdict = (struct engine_verdict){ .execution_mode = "",
+					    .reason = "",
+					    .natively = ENGINE_ALGORITHM_INSTANT };
 	return db_run(question->db, question->task->ddl, err);
 }
 

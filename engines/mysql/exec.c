@@ -21,6 +21,7 @@
 #include "engines/artefact.h"
 #include "engines/mysql/blockers.h"
 #include "engines/mysql/checkpoint.h"
+#include "engines/mysql/direct.h"
 #include "engines/mysql/drops.h"
 #include "engines/mysql/exec.h"
 #include "engines/mysql/ladder.h"
@@ -136,6 +137,23 @@ static const char *is_named(const struct attempt *a)
 	return old ? old : a->task->table;
 }
 
+/* The environment's policy says how long what blocks writers may wait for its lock. */
+static bool is_direct(const struct attempt *a)
+{
+	return a->task->announced_blocking && a->run->options.direct.lock_seconds > 0;
+}
+
+static int lock_seconds(const struct attempt *a)
+{
+	return is_direct(a) ? a->run->options.direct.lock_seconds
+			    : MYSQL_LOCK_WAIT_SECONDS;
+}
+
+static int max_tries(const struct attempt *a)
+{
+	return is_direct(a) ? MYSQL_DIRECT_TRIES : MYSQL_LOCK_TRIES;
+}
+
 /* One statement, as often as lock waits allow. */
 static enum outcome send(struct attempt *a, const char *sql, struct sb_err *err)
 {
@@ -147,17 +165,17 @@ static enum outcome send(struct attempt *a, const char *sql, struct sb_err *err)
 			return o;
 		a->tries++;
 		who = mysql_blocker(a->mem, a->run->ddl, a->task->schema, is_named(a));
-		if (a->tries >= MYSQL_LOCK_TRIES ||
+		if (a->tries >= max_tries(a) ||
 		    clock_ms() - a->began_ms > MYSQL_LOCK_BUDGET_MS) {
 			sb_err(err, SB_ERETRY,
 			       "The lock on the table was not to be had within %d tries of "
 			       "%d s; it is %s.",
-			       a->tries, MYSQL_LOCK_WAIT_SECONDS, who);
+			       a->tries, lock_seconds(a), who);
 			return FAILED;
 		}
 		text = mem_printf(a->mem,
 				  "waiting for the table's lock (try %d of %d), %s",
-				  a->tries, MYSQL_LOCK_TRIES, who);
+				  a->tries, max_tries(a), who);
 		log_info("engine.mysql.lock_wait", "%s.%s: %s", a->task->schema,
 			 a->task->table, text);
 		set_detail(a->run, text);
@@ -202,8 +220,7 @@ static enum outcome climb(struct attempt *a, struct sb_err *err)
 		enum outcome o;
 		char *sql;
 
-		if (!mysql_rung_allowed(rung, a->run->options.algorithm,
-					a->task->announced, a->task->announced_blocking))
+		if (!mysql_rung_allowed(rung, flavor, a->task, a->run->options.algorithm))
 			continue;
 		sql = mysql_alter_with(a->mem, a->task->ddl, rung->clause[flavor], err);
 		if (!sql)
@@ -223,6 +240,43 @@ static enum outcome climb(struct attempt *a, struct sb_err *err)
 			return o;
 	}
 	return fail_refused(a, err);
+}
+
+static int set_lock_wait(struct attempt *a, int seconds, struct sb_err *err)
+{
+	int rc = db_run(a->run->ddl,
+			mem_printf(a->mem, "SET SESSION lock_wait_timeout = %d", seconds),
+			err);
+
+	if (rc < 0 && err_class(err->code) == ERR_UNCERTAIN)
+		err->code = SB_ERETRY; /* nothing was sent that changes anything */
+	return rc;
+}
+
+/* What blocks writers is for small tables, and this one may have grown since the plan. */
+static enum outcome climb_direct(struct attempt *a, struct sb_err *err)
+{
+	const struct engine_task *task = a->task;
+	struct sb_err ignored;
+	const char *why;
+	enum outcome o;
+	int rc = mysql_direct_allows(a->mem, a->run->ddl, task->schema, task->table,
+				     &a->run->options.direct, &why, err);
+
+	if (rc == 0)
+		sb_err(err, SB_EENGINE,
+		       "It may not be changed under a lock that writes wait for: %s (`direct` "
+		       "in the environment's configuration). Plan again.",
+		       why);
+	if (rc <= 0 || set_lock_wait(a, lock_seconds(a), err) < 0)
+		return FAILED;
+	log_info("engine.mysql.direct", "%s.%s: %s", task->schema, task->table, why);
+	o = climb(a, err);
+	if (!db_is_lost(a->run->ddl) &&
+	    set_lock_wait(a, MYSQL_LOCK_WAIT_SECONDS, &ignored) < 0)
+		log_err(LOG_WARN, "engine.mysql.direct", &ignored,
+			"later statements wait longer for their locks");
+	return o;
 }
 
 /* Make the task's schema the default. A KILL that came too late for an earlier statement
@@ -316,7 +370,7 @@ static enum outcome do_task(struct attempt *a, struct sb_err *err)
 		o = send(a, a->task->ddl, err);
 	} else if (strcmp(a->task->action, "alter") == 0) {
 		estimate_rows(a);
-		o = climb(a, err);
+		o = a->task->announced_blocking ? climb_direct(a, err) : climb(a, err);
 	} else if (strcmp(a->task->action, "drop") == 0) {
 		o = a->run->options.quarantine_drops
 			    ? move_aside(a, err)

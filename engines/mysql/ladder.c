@@ -19,6 +19,12 @@ const struct mysql_rung mysql_ladder[MYSQL_RUNGS] = {
 	  .clause = { "ALGORITHM=INPLACE, LOCK=NONE", "ALGORITHM=INPLACE, LOCK=NONE" },
 	  .words = "changing it in place",
 	  .reason = "" },
+	/* MariaDB's grammar has no clause beside these, which it does in a moment. */
+	{ .algorithm = ENGINE_ALGORITHM_INPLACE,
+	  .clause = { [DB_MARIADB] = "", [DB_MYSQL] = NULL },
+	  .partitions = true,
+	  .words = "changing its partitions",
+	  .reason = "" },
 	{ .algorithm = ENGINE_ALGORITHM_INPLACE,
 	  .clause = { "ALGORITHM=INPLACE, LOCK=SHARED",
 		      "ALGORITHM=INPLACE, LOCK=SHARED" },
@@ -43,24 +49,19 @@ const struct mysql_rung mysql_ladder[MYSQL_RUNGS] = {
 		  "the table: writes wait until it ends." },
 };
 
-bool mysql_rung_allowed(const struct mysql_rung *rung, enum engine_algorithm forced,
-			enum engine_algorithm announced, bool announced_blocking)
+bool mysql_rung_allowed(const struct mysql_rung *rung, enum db_flavor flavor,
+			const struct engine_task *task, enum engine_algorithm forced)
 {
-	bool may_block = announced_blocking || announced == ENGINE_ALGORITHM_AUTO ||
-			 announced == ENGINE_ALGORITHM_COPY;
-
-	switch (forced) {
-	case ENGINE_ALGORITHM_COPY: /* asking for it is consent to its lock */
-		return rung->algorithm == forced && *rung->clause[DB_MYSQL];
-	case ENGINE_ALGORITHM_INSTANT:
-	case ENGINE_ALGORITHM_INPLACE:
-		return rung->algorithm == forced && (!rung->blocking || may_block);
-	case ENGINE_ALGORITHM_AUTO:
-		break;
-	}
-	if (rung->blocking && !may_block)
+	if (!rung->clause[flavor] ||
+	    (rung->partitions && mysql_partitions(task->ddl) == MYSQL_PARTITIONS_NONE))
 		return false;
-	return announced == ENGINE_ALGORITHM_AUTO || rung->algorithm <= announced;
+	/* Only what was announced as blocking may block, whatever is forced. */
+	if (rung->blocking && !task->announced_blocking)
+		return false;
+	if (forced != ENGINE_ALGORITHM_AUTO)
+		return rung->algorithm == forced;
+	return task->announced == ENGINE_ALGORITHM_AUTO ||
+	       rung->algorithm <= task->announced;
 }
 
 /*

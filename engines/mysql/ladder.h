@@ -16,18 +16,22 @@ struct mysql_rung {
 	 * beside INSTANT: without it, it accepts INSTANT for PARTITION BY, ORDER BY and a
 	 * change of ENGINE and then copies the table all the same (seen on 10.11). MySQL
 	 * refuses any LOCK beside INSTANT. */
-	const char *clause[2]; /* indexed by enum db_flavor */
+	const char *clause[2]; /* indexed by enum db_flavor; NULL = not there */
 	bool blocking;	       /* writes wait while it runs */
+	bool partitions;       /* only for ADD and DROP PARTITION */
 	const char *words;     /* "copying it under a lock": for messages */
 	const char *reason;    /* what a plan says about it; "" when not blocking */
 };
 
-#define MYSQL_RUNGS 5
+/* The first rung in place, the first one that blocks, all of them. */
+#define MYSQL_INPLACE  1
+#define MYSQL_BLOCKING 3
+#define MYSQL_RUNGS    6
 extern const struct mysql_rung mysql_ladder[MYSQL_RUNGS];
 
-/* May this rung be used for a task with these announcements under this option? */
-bool mysql_rung_allowed(const struct mysql_rung *rung, enum engine_algorithm forced,
-			enum engine_algorithm announced, bool announced_blocking);
+/* May this rung be used for a task with this announcement, under this option? */
+bool mysql_rung_allowed(const struct mysql_rung *rung, enum db_flavor flavor,
+			const struct engine_task *task, enum engine_algorithm forced);
 
 /* Does this error number say "not in this way", so that another rung may still do? */
 bool mysql_rung_refused(unsigned db_errno);

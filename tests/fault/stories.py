@@ -77,15 +77,16 @@ class Apply(Story):
 
 
 class TwoStatements(Story):
-    """A table that takes two statements, each of which is carried out once."""
+    """A table that takes two statements, each of which is carried out once. In production, where
+    one as small as this may get its foreign key under a lock."""
 
     name, programs = "two statements", (DRIVER,)
     only = ("engine.mysql.ddl.before", "engine.mysql.ddl.after", "drive.opened",
             "drive.start.after")
 
     def prepare(self):
-        self.stack.target(table("p"))
-        self.stack.target(self.child())
+        self.stack.target(table("p"), environment="production")
+        self.stack.target(self.child(), environment="production")
 
     def child(self, *columns, more=""):
         return table("c", "x", *columns).replace(
@@ -93,12 +94,13 @@ class TwoStatements(Story):
             f" CONSTRAINT f FOREIGN KEY (x) REFERENCES p (id){more}")
 
     def live(self):
-        plan = self.client.plan([table("p"), self.child("extra", more=" ON DELETE CASCADE")])
+        plan = self.client.plan([table("p"), self.child("extra", more=" ON DELETE CASCADE")],
+                                environment="production")
         self.apply_id = self.client.apply(plan, allow_unsafe=True)
         self.wait_state("completed")
 
     def check(self):
-        made = self.stack.create_table("c")
+        made = self.stack.create_table("c", "production")
         assert "extra" in made and "ON DELETE CASCADE" in made
         tasks = self.rows("SELECT table_name, ddl, state FROM tasks ORDER BY seq")
         assert [(t["table_name"], t["state"]) for t in tasks] == 2 * [("c", "completed")]

@@ -259,7 +259,7 @@ def test_a_milder_algorithm_than_the_change_needs(idle, client):
     assert needed == "copy", plan
     consent = {"allow_unsafe": "true"}
     for algorithm in ("instant", "inplace"):
-        client.refused(400, "invalid_request", [f"'{algorithm}'", "'users'", "'copy'"], "POST",
+        client.refused(400, "invalid_request", [f"'{algorithm}'", "'users'", "use auto"], "POST",
                        "/api/apply", body_of(plan, options={**consent, "algorithm": algorithm}))
     client.post("/api/apply", body_of(plan, options={**consent, "algorithm": "copy"})).expect(200)
 

@@ -45,8 +45,8 @@ def run_plan(stack, plan, **options):
 
 
 def schema(stack):
-    """But for the next value of a counter, which is data."""
-    return {t: re.sub(r" AUTO_INCREMENT=\d+", "", stack.create_table(t)) for t in stack.tables()}
+    """But for the next value of a counter, which is data, and replaced tables, which the reaper drops."""
+    return {t: re.sub(r" AUTO_INCREMENT=\d+", "", stack.create_table(t)) for t in stack.tables() if "~sb_" not in t}
 
 
 def changes(plan):
@@ -125,7 +125,7 @@ def test_only_what_the_apply_changed(stack, client):
 def test_tables_that_somebody_has_built_on(stack, client, drift, says):
     stack.target(USERS)
     stack.target(ORDERS)
-    apply_id = run(stack, [WIDER])
+    apply_id = run(stack, [WIDER], algorithm="inplace")  # an online copy of what others refer to is refused
     stack.target(drift)
     before = stack.storage("SELECT * FROM plans")
     client.refused(409, "plan_stale", [says, apply_id, "POST /api/plan"], "POST", "/api/rollback/plan", body_of(apply_id))
@@ -238,7 +238,7 @@ def test_two_namespaces_and_a_table_that_was_kept(fresh_stack):
     def everything():
         return [row for s in ("shop_staging", "fakeshop_staging", "fakeshop_production") for row in stack.sql(
             "SELECT table_schema AS s, table_name AS t, column_name AS c, column_type AS k FROM information_schema.columns"
-            " WHERE table_schema = %s ORDER BY 1, 2, ordinal_position", (s,))]
+            " WHERE table_schema = %s AND table_name NOT LIKE '%%~sb\\_%%' ORDER BY 1, 2, ordinal_position", (s,))]
 
     stack.target(USERS)
     stack.sql(USERS, None, "fakeshop_staging")

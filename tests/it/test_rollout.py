@@ -179,7 +179,7 @@ def test_halt_lets_those_finish_that_have_begun(stack):
     spoil(stack, "us")
     with table_in_use(stack, "eu", "ap"):
         with table_in_use(stack, "us"):
-            apply_id = start(stack, "parallel_halt", UNIQUE)
+            apply_id = start(stack, "parallel_halt", UNIQUE, algorithm="inplace")
             for deployment in DEPLOYMENTS:
                 wait_task_running(stack, apply_id, deployment)
         degraded = stack.wait_state(apply_id, "running_degraded")

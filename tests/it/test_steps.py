@@ -145,34 +145,35 @@ def test_every_step_leaves_exactly_the_rest(stack, name):
 
 
 def test_a_change_in_two_statements_is_applied(stack):
+    """In production, whose tables are small: a foreign key is added under a lock."""
     live, desired, wanted = CASES["a column's type below a foreign key"]
     for statement in live:
-        stack.target(statement)
-    stack.target("INSERT INTO p VALUES (1)")
-    stack.target("INSERT INTO c VALUES (5, 1)")
-    plan = stack.plan(desired)
+        stack.target(statement, environment="production")
+    stack.target("INSERT INTO p VALUES (1)", environment="production")
+    stack.target("INSERT INTO c VALUES (5, 1)", environment="production")
+    plan = stack.plan(desired, "production")
     apply_id = stack.apply(plan, allow_unsafe=True)
     stack.wait_state(apply_id, "completed")
-    assert "`x` bigint" in stack.create_table("c") and "`f` FOREIGN KEY" in stack.create_table("c")
+    assert "`x` bigint" in stack.create_table("c", "production") and "`f` FOREIGN KEY" in stack.create_table("c", "production")
     tables = stack.progress(apply_id)["tables"]
     assert [t["table_name"] for t in tables] == ["c", "p", "c"]
     assert {t["status"] for t in tables} == {"completed"}
     assert not stack.sql("SELECT operation FROM _schemabot_state.checkpoints")
-    assert statements(stack.plan(desired)) == []
+    assert statements(stack.plan(desired, "production")) == []
 
 
 def test_a_table_that_drifts_between_its_statements(stack):
     """What was carried out and has been undone since is not carried out again."""
     live, desired, wanted = CASES["a foreign key is replaced under its name"]
     for statement in live:
-        stack.target(statement)
-    plan = stack.plan(desired)
+        stack.target(statement, environment="production")
+    plan = stack.plan(desired, "production")
     with stack.faults("schemabot-driver/drive.opened:wait=@FILE@@2") as fault:
         apply_id = stack.apply(plan, allow_unsafe=True)
         stack.until(fault.arrived, "the first one is done")
-        stack.target("ALTER TABLE c ADD CONSTRAINT f FOREIGN KEY (x) REFERENCES p (id)")
+        stack.target("ALTER TABLE c ADD CONSTRAINT f FOREIGN KEY (x) REFERENCES p (id)", environment="production")
         fault.release()
         stack.wait_state(apply_id, "failed")
     message = stack.progress(apply_id)["error_message"]
     assert "shop.c" in message and "DROP FOREIGN KEY `f`" in message, message
-    assert "`y`" not in stack.create_table("c")
+    assert "`y`" not in stack.create_table("c", "production")

@@ -258,6 +258,9 @@ class Stack:
                     for name in ENVIRONMENTS}}
                 for database, kind in self.databases().items()},
         }
+        # Nothing else may be changed under a lock than tables that are small, and there.
+        settings["databases"]["shop"]["environments"]["production"]["direct"] = {
+            "max_table_rows": "4"}
         settings["databases"].update(self._rollouts(account("target", self.server)))
         extra = state["extra_conf"]
         for name, value in (("DIR", str(self.dir)), ("DB_SOCKET", str(self.server.socket)),

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engines/artefact.h"
+#include "engines/mysql/copy/refuse.h"
 #include "engines/mysql/cost.h"
 #include "engines/mysql/ladder.h"
 #include "engines/mysql/locks.h"
@@ -95,14 +96,18 @@ static void the_ladder_gets_harsher_upwards(void **unused)
 }
 
 /* Which rungs may be used, as a string of their numbers. */
-static const char *allowed(enum engine_algorithm forced, enum engine_algorithm announced,
+static const char *allowed(enum db_flavor flavor, const char *ddl,
+			   enum engine_algorithm forced, enum engine_algorithm announced,
 			   bool blocking)
 {
+	const struct engine_task task = { .ddl = ddl,
+					  .announced = announced,
+					  .announced_blocking = blocking };
 	static char out[MYSQL_RUNGS + 1];
 	size_t n = 0;
 
 	for (size_t i = 0; i < MYSQL_RUNGS; i++)
-		if (mysql_rung_allowed(&mysql_ladder[i], forced, announced, blocking))
+		if (mysql_rung_allowed(&mysql_ladder[i], flavor, &task, forced))
 			out[n++] = (char)('0' + i);
 	out[n] = '\0';
 	return out;
@@ -110,35 +115,117 @@ static const char *allowed(enum engine_algorithm forced, enum engine_algorithm a
 
 static void nothing_harsher_than_announced(void **unused)
 {
+	static const char plain[] = "ALTER TABLE `t` ADD COLUMN `a` int";
+	static const char drop[] = "ALTER TABLE `t` DROP PARTITION `p0`";
 	static const struct {
+		const char *ddl;
 		enum engine_algorithm forced, announced;
 		bool blocking;
-		const char *want;
+		const char *on_mariadb, *on_mysql;
 	} cases[] = {
-		/* a planner's question: nothing is announced yet */
-		{ ENGINE_ALGORITHM_AUTO, ENGINE_ALGORITHM_AUTO, false, "01234" },
-		{ ENGINE_ALGORITHM_INSTANT, ENGINE_ALGORITHM_AUTO, false, "0" },
-		{ ENGINE_ALGORITHM_INPLACE, ENGINE_ALGORITHM_AUTO, false, "12" },
-		{ ENGINE_ALGORITHM_COPY, ENGINE_ALGORITHM_AUTO, false, "3" },
-		/* a run: the announced one or milder */
-		{ ENGINE_ALGORITHM_AUTO, ENGINE_ALGORITHM_INSTANT, false, "0" },
-		{ ENGINE_ALGORITHM_AUTO, ENGINE_ALGORITHM_INPLACE, false, "01" },
-		{ ENGINE_ALGORITHM_AUTO, ENGINE_ALGORITHM_INPLACE, true, "012" },
-		{ ENGINE_ALGORITHM_AUTO, ENGINE_ALGORITHM_COPY, true, "01234" },
-		/* forced: that one, with a lock only where it was announced or is asked
-		   for */
-		{ ENGINE_ALGORITHM_INPLACE, ENGINE_ALGORITHM_INSTANT, false, "1" },
-		{ ENGINE_ALGORITHM_INPLACE, ENGINE_ALGORITHM_INPLACE, false, "1" },
-		{ ENGINE_ALGORITHM_INPLACE, ENGINE_ALGORITHM_INPLACE, true, "12" },
-		{ ENGINE_ALGORITHM_COPY, ENGINE_ALGORITHM_INSTANT, false, "3" },
-		{ ENGINE_ALGORITHM_INSTANT, ENGINE_ALGORITHM_INSTANT, false, "0" },
+		/* nothing was announced: whatever blocks nobody */
+		{ plain, ENGINE_ALGORITHM_AUTO, ENGINE_ALGORITHM_AUTO, false, "01",
+		  "01" },
+		/* the announced one or milder */
+		{ plain, ENGINE_ALGORITHM_AUTO, ENGINE_ALGORITHM_INSTANT, false, "0",
+		  "0" },
+		{ plain, ENGINE_ALGORITHM_AUTO, ENGINE_ALGORITHM_INPLACE, false, "01",
+		  "01" },
+		{ plain, ENGINE_ALGORITHM_AUTO, ENGINE_ALGORITHM_INPLACE, true, "013",
+		  "013" },
+		{ plain, ENGINE_ALGORITHM_AUTO, ENGINE_ALGORITHM_COPY, true, "01345",
+		  "01345" },
+		/* a copy that was announced as online is not done by the server */
+		{ plain, ENGINE_ALGORITHM_AUTO, ENGINE_ALGORITHM_COPY, false, "01",
+		  "01" },
+		/* forced: that one, with a lock only where it was announced */
+		{ plain, ENGINE_ALGORITHM_INPLACE, ENGINE_ALGORITHM_INSTANT, false, "1",
+		  "1" },
+		{ plain, ENGINE_ALGORITHM_INPLACE, ENGINE_ALGORITHM_COPY, false, "1",
+		  "1" },
+		{ plain, ENGINE_ALGORITHM_INPLACE, ENGINE_ALGORITHM_COPY, true, "13",
+		  "13" },
+		{ plain, ENGINE_ALGORITHM_COPY, ENGINE_ALGORITHM_COPY, false, "", "" },
+		{ plain, ENGINE_ALGORITHM_INSTANT, ENGINE_ALGORITHM_INSTANT, false, "0",
+		  "0" },
+		/* partitions: MariaDB has no clause beside them */
+		{ drop, ENGINE_ALGORITHM_AUTO, ENGINE_ALGORITHM_INPLACE, false, "012",
+		  "01" },
+		{ drop, ENGINE_ALGORITHM_INPLACE, ENGINE_ALGORITHM_INPLACE, false, "12",
+		  "1" },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_string_equal(allowed(DB_MARIADB, cases[i].ddl, cases[i].forced,
+					    cases[i].announced, cases[i].blocking),
+				    cases[i].on_mariadb);
+		assert_string_equal(allowed(DB_MYSQL, cases[i].ddl, cases[i].forced,
+					    cases[i].announced, cases[i].blocking),
+				    cases[i].on_mysql);
+	}
+}
+
+static void partitions_are_recognized(void **unused)
+{
+	static const struct {
+		const char *ddl;
+		enum mysql_partitions what;
+	} cases[] = {
+		{ "ALTER TABLE `t` ADD PARTITION (PARTITION `p1` VALUES LESS THAN (5))",
+		  MYSQL_PARTITIONS_ADDED },
+		{ "ALTER TABLE `t` DROP PARTITION `p1`", MYSQL_PARTITIONS_DROPPED },
+		{ "ALTER TABLE `a ``DROP PARTITION` truncate  partition p1",
+		  MYSQL_PARTITIONS_DROPPED },
+		{ "ALTER TABLE `t` DROP COLUMN `PARTITION`", MYSQL_PARTITIONS_NONE },
+		{ "ALTER TABLE `DROP PARTITION` ADD COLUMN `a` int",
+		  MYSQL_PARTITIONS_NONE },
+		{ "ALTER TABLE `t` PARTITION BY HASH (`a`)", MYSQL_PARTITIONS_NONE },
+		{ "ALTER TABLE `t` REMOVE PARTITIONING", MYSQL_PARTITIONS_NONE },
+		{ "RENAME TABLE `t` TO `u`", MYSQL_PARTITIONS_NONE },
 	};
 
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		assert_string_equal(
-			allowed(cases[i].forced, cases[i].announced, cases[i].blocking),
-			cases[i].want);
+		assert_int_equal(mysql_partitions(cases[i].ddl), cases[i].what);
+}
+
+static void grants_are_read(void **unused)
+{
+	static const struct {
+		const char *row, *right, *schema;
+		int gives;
+	} cases[] = {
+		{ "GRANT ALL PRIVILEGES ON *.* TO `a`@`%`", "LOCK TABLES", "shop", 1 },
+		{ "GRANT PROCESS, BINLOG MONITOR ON *.* TO `a`@`%` IDENTIFIED BY"
+		  " PASSWORD '*F'",
+		  "BINLOG MONITOR", NULL, 1 },
+		{ "GRANT PROCESS, REPLICATION SLAVE ON *.* TO `a`@`%`",
+		  "REPLICATION CLIENT", NULL, 0 },
+		{ "GRANT USAGE ON *.* TO `a`@`%`", "SELECT", "shop", 0 },
+		{ "GRANT SELECT, LOCK TABLES ON `shop`.* TO `a`@`%`", "LOCK TABLES",
+		  "shop", 1 },
+		{ "GRANT SELECT, LOCK TABLES ON `shop`.* TO `a`@`%`", "LOCK TABLES",
+		  "shops", 0 },
+		{ "GRANT SELECT ON `shop\\_eu`.* TO `a`@`%`", "SELECT", "shop_eu", 1 },
+		{ "GRANT SELECT ON `shop\\_eu`.* TO `a`@`%`", "SELECT", "shopXeu", 0 },
+		{ "GRANT SELECT ON `shop\\_%`.* TO `a`@`%`", "SELECT", "shop_eu", 1 },
+		{ "GRANT SELECT ON `sh_p`.* TO `a`@`%`", "SELECT", "shop", 1 },
+		{ "GRANT SELECT ON `a``b`.* TO `a`@`%`", "SELECT", "a`b", 1 },
+		{ "GRANT SELECT ON `shop`.`t` TO `a`@`%`", "SELECT", "shop", 0 },
+		{ "GRANT SELECT ON `shop`.* TO `a`@`%`", "REPLICATION SLAVE", NULL, 0 },
+		{ "GRANT `role` TO `a`@`%`", "SELECT", "shop", -1 },
+		{ "GRANT CREATE VIEW, CREATE ROUTINE ON `shop`.* TO `a`@`%`", "CREATE",
+		  "shop", 0 },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		if (refuse_grant(cases[i].row, cases[i].right, cases[i].schema) !=
+		    cases[i].gives)
+			fail_msg("%s gives %s: %d", cases[i].row, cases[i].right,
+				 refuse_grant(cases[i].row, cases[i].right,
+					      cases[i].schema));
 }
 
 /* Pages as pairs "table index", or none that can be seen. */
@@ -433,6 +520,8 @@ int main(void)
 		cmocka_unit_test(quarantine_names),
 		cmocka_unit_test(the_ladder_gets_harsher_upwards),
 		cmocka_unit_test(nothing_harsher_than_announced),
+		cmocka_unit_test(partitions_are_recognized),
+		cmocka_unit_test(grants_are_read),
 		cmocka_unit_test(pages_tell_the_cost),
 		cmocka_unit_test(costs_have_one_name_each),
 		cmocka_unit_test(only_refusals_are_climbed_over),

@@ -79,9 +79,10 @@ static const struct question {
 	 * Names are those of files on MariaDB, and plain ones on MySQL 9. */
 	{ LIVE, ON_MARIADB, NULL,
 	  "SELECT ID, FOR_NAME FROM information_schema.INNODB_SYS_FOREIGN"
-	  " WHERE CAST(REF_NAME AS BINARY) = CAST(CONCAT(CONVERT(%s USING filename), '/',"
-	  " CONVERT(%t USING filename)) AS BINARY) AND SUBSTRING_INDEX(FOR_NAME, '/', 1)"
-	  " <> SUBSTRING_INDEX(REF_NAME, '/', 1) LIMIT 1",
+	  " WHERE CAST(REF_NAME AS BINARY) = CONCAT(CAST(CONVERT(%s USING filename) AS"
+	  " BINARY), '/', CAST(CONVERT(%t USING filename) AS BINARY))"
+	  " AND SUBSTRING_INDEX(FOR_NAME, '/', 1) <> SUBSTRING_INDEX(REF_NAME, '/', 1)"
+	  " LIMIT 1",
 	  "the foreign key %1 of %2, in another schema, refers to it",
 	  "Drop it there first." },
 	{ LIVE, ON_MYSQL, NULL,
@@ -168,7 +169,7 @@ static char *sentence(TALLOC_CTX *ctx, const char *schema, const char *table,
 
 /* One question: 1 and *why, 0, -1 = no answer. */
 static int ask(TALLOC_CTX *ctx, struct db *db, const struct question *q,
-	       const char *schema, const char *table, const char **why,
+	       const char *schema, const char *table, const char *shown, const char **why,
 	       struct sb_err *err)
 {
 	TALLOC_CTX *mem = mem_ctx(NULL, "refusal");
@@ -179,10 +180,9 @@ static int ask(TALLOC_CTX *ctx, struct db *db, const struct question *q,
 	if (rc == 0 && rows->n > 0) {
 		char *const *cells = rows->cell[0];
 
-		*why = sentence(
-			ctx, schema, table,
-			expand(mem, q->what, schema, table, cells, rows->width),
-			expand(mem, q->advice, schema, table, cells, rows->width));
+		*why = sentence(ctx, shown, table,
+				expand(mem, q->what, shown, table, cells, rows->width),
+				expand(mem, q->advice, shown, table, cells, rows->width));
 		rc = 1;
 	}
 	talloc_free(mem);
@@ -190,8 +190,8 @@ static int ask(TALLOC_CTX *ctx, struct db *db, const struct question *q,
 }
 
 static int ask_all(TALLOC_CTX *ctx, struct db *db, enum where where, const char *schema,
-		   const char *table, const char *statement, const char **why,
-		   struct sb_err *err)
+		   const char *table, const char *shown, const char *statement,
+		   const char **why, struct sb_err *err)
 {
 	unsigned flavor = 1u << db_flavor(db);
 	int rc = 0;
@@ -200,13 +200,14 @@ static int ask_all(TALLOC_CTX *ctx, struct db *db, enum where where, const char 
 	for (size_t i = 0; rc == 0 && i < ARRAY_SIZE(questions); i++)
 		if ((questions[i].where & where) && (questions[i].flavors & flavor) &&
 		    (!questions[i].word || strstr(statement, questions[i].word)))
-			rc = ask(ctx, db, &questions[i], schema, table, why, err);
+			rc = ask(ctx, db, &questions[i], schema, table, shown, why, err);
 	return rc;
 }
 
 /* CREATE TABLE … LIKE puts the files where the server's own are. */
 static int look_for_places(TALLOC_CTX *ctx, struct db *db, const char *schema,
-			   const char *table, const char **why, struct sb_err *err)
+			   const char *table, const char *shown, const char **why,
+			   struct sb_err *err)
 {
 	TALLOC_CTX *mem = mem_ctx(NULL, "definition");
 	struct db_rows *rows;
@@ -216,7 +217,7 @@ static int look_for_places(TALLOC_CTX *ctx, struct db *db, const char *schema,
 		&rows, err);
 
 	if (rc == 0 && strstr(rows->cell[0][1], " DATA DIRECTORY"))
-		*why = sentence(ctx, schema, table,
+		*why = sentence(ctx, shown, table,
 				"its files are in a DATA DIRECTORY of their own, where "
 				"the copy's would not be",
 				"Move them into the server's own directory first.");
@@ -225,18 +226,18 @@ static int look_for_places(TALLOC_CTX *ctx, struct db *db, const char *schema,
 }
 
 int refuse_look(TALLOC_CTX *ctx, struct db *db, const char *schema, const char *table,
-		const char *statement, bool result, struct refuse_definition *out,
-		struct sb_err *err)
+		const char *shown, const char *statement, bool result,
+		struct refuse_definition *out, struct sb_err *err)
 {
 	int rc;
 
 	*out = (struct refuse_definition){ NULL, NULL };
 	if (facts_read(ctx, db, schema, table, &out->facts, err) < 0)
 		return -1;
-	rc = ask_all(ctx, db, result ? RESULT : DEFINED, schema, table, statement,
+	rc = ask_all(ctx, db, result ? RESULT : DEFINED, schema, table, shown, statement,
 		     &out->why, err);
 	if (rc == 0 && !result)
-		rc = look_for_places(ctx, db, schema, table, &out->why, err);
+		rc = look_for_places(ctx, db, schema, table, shown, &out->why, err);
 	return rc < 0 ? -1 : 0;
 }
 
@@ -503,6 +504,6 @@ int refuse_live(TALLOC_CTX *ctx, struct db *live, const char *schema, const char
 	if (rc == 0)
 		rc = check_filters(ctx, live, schema, table, why, err);
 	if (rc == 0)
-		rc = ask_all(ctx, live, LIVE, schema, table, statement, why, err);
+		rc = ask_all(ctx, live, LIVE, schema, table, schema, statement, why, err);
 	return rc;
 }

@@ -19,10 +19,11 @@ struct refuse_definition {
 	const char *why; /* a sentence; NULL = nothing */
 };
 
-/* Look at a table before its statement is executed, or (`result`) at what it left. */
+/* Look at a table before its statement is executed, or (`result`) at what it left. It may
+ * be a copy: sentences call its schema `shown`. */
 int refuse_look(TALLOC_CTX *ctx, struct db *db, const char *schema, const char *table,
-		const char *statement, bool result, struct refuse_definition *out,
-		struct sb_err *err) MUST_CHECK;
+		const char *shown, const char *statement, bool result,
+		struct refuse_definition *out, struct sb_err *err) MUST_CHECK;
 
 /*
  * Is there anything about the live table, its server or our account? 1 and *why, a

@@ -31,8 +31,8 @@ static int refuse(TALLOC_CTX *ctx, struct db *db, const struct copy_table *t,
 	if (refuse_live(ctx, db, t->schema, t->table, t->statement, false, &why, err) < 0)
 		return -1;
 	if (!why) {
-		if (refuse_look(ctx, db, t->schema, t->table, t->statement, false, &now,
-				err) < 0)
+		if (refuse_look(ctx, db, t->schema, t->table, t->schema, t->statement,
+				false, &now, err) < 0)
 			return -1;
 		why = now.why;
 	}
