@@ -460,6 +460,44 @@ static void a_row_that_is_kept_for_long(void **unused)
 	load_compare(&shape);
 }
 
+static bool moved;
+
+static void move_the_address(enum copy_phase phase)
+{
+	const char *stream = "SELECT id FROM information_schema.processlist WHERE"
+			     " command LIKE 'Binlog Dump%' LIMIT 1";
+
+	if (phase != COPY_READY || moved)
+		return;
+	store_sql("SET GLOBAL server_id = 99");
+	store_sql("KILL %s", store_text("%s", stream));
+	moved = true;
+}
+
+/* The feed does not go on with another server while others of the copy's connections are
+ * at the one before; the next try goes on there, as the transactions are the same. */
+static void an_address_that_leads_elsewhere(void **unused)
+{
+	struct sb_err err = { 0 };
+
+	(void)unused;
+	if (db_flavor(store.admin) == DB_MYSQL)
+		return; /* its identity is in a file */
+	moved = false;
+	load_start(&shape, seed + 700);
+	load_watch.hold_ms = 20000;
+	load_watch.halt_at = -1;
+	load_watch.look = move_the_address;
+	assert_int_equal(load_change(load_statement(&shape), &err), -1);
+	print_message("%s\n", err.msg);
+	assert_int_equal(err_class(err.code), ERR_RETRYABLE);
+	assert_non_null(strstr(err.msg, "is another server now"));
+	load_watch.hold_ms = 200;
+	assert_false(run_and_copy_again());
+	store_sql("SET GLOBAL server_id = 1");
+	load_compare(&shape);
+}
+
 /* ---- servers of their own -------------------------------------------------------------
  */
 
@@ -529,6 +567,7 @@ int main(void)
 		cmocka_unit_test_setup(a_purged_binlog_begins_anew, store_empty),
 		cmocka_unit_test_setup(names_that_come_and_go, store_empty),
 		cmocka_unit_test_setup(a_row_that_is_kept_for_long, store_empty),
+		cmocka_unit_test_setup(an_address_that_leads_elsewhere, store_empty),
 		cmocka_unit_test_setup(connections_are_killed, store_empty),
 		cmocka_unit_test_setup(rows_that_are_visible_late, store_empty),
 	};
