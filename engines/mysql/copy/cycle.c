@@ -22,7 +22,12 @@
 #define REPORT_MS    500
 #define RATE_MS	     2000
 #define WAIT_MS	     50
-#define NEAR_KEYS    1000 /* so few keys wait: a lock can be asked for */
+/* So few keys wait: a lock can be asked for. A busy table may never get there: twice as
+ * many do after every so many rounds, up to what is flushed well within the lock's time.
+ */
+#define NEAR_KEYS      1000
+#define NEAR_ROUNDS    5
+#define NEAR_DOUBLINGS 4
 /* A row that does not go in may wait for another's event; after so many cycles it does
  * not. */
 #define DUPLICATE_CYCLES 5
@@ -342,7 +347,11 @@ int change_catch_up(struct change *c, struct sb_err *err)
 {
 	int rc = 0;
 
-	while (rc == 0) {
+	for (size_t round = 0; rc == 0; round++) {
+		size_t doublings = round / NEAR_ROUNDS;
+		size_t near =
+			(size_t)NEAR_KEYS
+			<< (doublings < NEAR_DOUBLINGS ? doublings : NEAR_DOUBLINGS);
 		TALLOC_CTX *mem = mem_ctx(NULL, "catch up");
 		struct stream_position end;
 
@@ -353,7 +362,7 @@ int change_catch_up(struct change *c, struct sb_err *err)
 			rc = stream_end(mem, c->work, &end, err);
 		if (rc == 0)
 			rc = feed_reached(c->feed, &end, WAIT_MS, err);
-		if (rc == 1 && feed_waiting(c->feed) > NEAR_KEYS)
+		if (rc == 1 && feed_waiting(c->feed) > near)
 			rc = 0;
 		talloc_free(mem);
 	}
