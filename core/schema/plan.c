@@ -422,11 +422,12 @@ int schema_plan(TALLOC_CTX *ctx, const struct db_params *target,
 			break;
 		rc = plan_namespace(&p, &namespaces[i], err);
 	}
+	if (rc == 0)
+		fill_in(&p, plan); /* while the connections are there */
 	talloc_free(p.tmp);
 	if (rc < 0 && err && err->code == SB_EAMBIGUOUS)
 		err->code = SB_ERETRY; /* nothing but our scratch schemas was at stake */
 	if (rc == 0) {
-		fill_in(&p, plan);
 		*out = plan;
 	} else {
 		talloc_free(plan);
