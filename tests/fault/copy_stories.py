@@ -19,15 +19,15 @@ class Copied(Story):
     """A table with rows, an application that writes to it."""
 
     name, programs, share = "copied", (DRIVER,), 0.15
-    tables, rows, options = ("items",), ROWS, {}
+    tables, size, options = ("items",), ROWS, {}
     files = [items("items", "bigint", ", KEY am (amount)")]
-    state = "completed"
+    ends = "completed"
 
     def is_for(self, point):
         return point.startswith(("engine.mysql.", "drive.")) or point in DROP_POINTS
 
     def prepare(self):
-        self.twins = [Twin(self.stack, t, items(t), self.rows) for t in self.tables]
+        self.twins = [Twin(self.stack, t, items(t), self.size) for t in self.tables]
 
     def live(self):
         for made in self.twins:
@@ -35,7 +35,7 @@ class Copied(Story):
         try:
             self.apply_id = self.client.apply(self.client.plan(self.files), **self.options)
             self.go_on()
-            self.wait_state(self.state)
+            self.wait_state(self.ends)
         finally:
             for made in self.twins:
                 made.over.set()
@@ -50,7 +50,7 @@ class Copied(Story):
             if self.calm:
                 assert made.longest < LONGEST, f"a transaction took {made.longest} s"
             made.compare(*twin.statements_of(self.stack, self.apply_id, made.table)
-                         if self.state == "completed" else ())
+                         if self.ends == "completed" else ())
         assert not twin.checkpoints(self.stack)
         assert not twin.artefacts(self.stack), "a pass of the reaper leaves nothing"
 
@@ -60,7 +60,7 @@ class CopiedTogether(Copied):
     once; stopped while it waits, started, and cut over."""
 
     name, share = "copied together", 0.05
-    tables, rows = ("items", "notes"), 300
+    tables, size = ("items", "notes"), 300
     options = {"defer_cutover": True}
     files = [*Copied.files, items("notes").replace(*UTF16),
              "CREATE TABLE fresh (id int NOT NULL, PRIMARY KEY (id))",
@@ -91,13 +91,15 @@ class CopiedTogether(Copied):
 
 
 class CopiedInVain(Copied):
-    """Cancelled when it could be cut over: all is as before."""
+    """Cancelled when it could be cut over, with another volume: all is as before."""
 
     name, share = "copied in vain", 0.1
-    rows, options, state = 300, {"defer_cutover": True}, "cancelled"
+    size, options, ends = 300, {"defer_cutover": True}, "cancelled"
 
     def go_on(self):
         self.wait_state("waiting_for_cutover")
+        self.client.control("volume", self.apply_id, volume=7)
+        self.wait(self.obeyed("volume"), "the volume has changed")
         self.client.control("cancel", self.apply_id)
 
 

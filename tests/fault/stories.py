@@ -514,7 +514,7 @@ class External(Story):
         self.begin(defer_cutover=True)
         self.wait_parked()
         self.client.control("volume", self.apply_id, volume=7)
-        self.wait(self.settled("volume"), "the volume has changed")
+        self.wait(self.obeyed("volume"), "the volume has changed")
         self.stack.fake.release("running")
         self.wait_state("waiting_for_cutover", hurry=True)
         self.client.control("cutover", self.apply_id)
@@ -524,10 +524,6 @@ class External(Story):
         self.wait(lambda: self.rows("SELECT id FROM apply_operations WHERE state = 'running'"
                                     " AND lease_owner IS NULL AND claim_after > NOW(6)"),
                   "it is parked")
-
-    def settled(self, verb):
-        return lambda: self.rows("SELECT id FROM apply_control_requests WHERE operation = %s"
-                                 " AND status = 'completed'", (verb,))
 
     def check(self):
         changed = self.stack.sql("SHOW CREATE TABLE a", None, f"{self.database}_staging")

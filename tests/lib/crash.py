@@ -166,6 +166,11 @@ class Story:
         return self.rows("SELECT state FROM applies WHERE apply_id = %s",
                          (apply_id or self.apply_id,))[0]["state"]
 
+    def obeyed(self, verb):
+        """A condition to wait for: the request was obeyed."""
+        return lambda: self.rows("SELECT id FROM apply_control_requests WHERE operation = %s"
+                                 " AND status = 'completed'", (verb,))
+
     def wait_state(self, state, apply_id="", hurry=False) -> None:
         """Through storage: the API is not asked while it may be dying. `hurry`: what is
         parked becomes due at once."""
