@@ -14,6 +14,7 @@ static const char *const marks[] = { "~", "\xef\xbf\xbd" }; /* the second is U+F
 static const char *const kinds[] = {
 	[ARTEFACT_SHADOW] = "sb_new_",
 	[ARTEFACT_OLD] = "sb_old_",
+	[ARTEFACT_KEPT] = "sb_was_",
 };
 #define KIND_BYTES 7
 #define TAIL_CHARS (1 + KIND_BYTES + ARTEFACT_APPLY_HEX)

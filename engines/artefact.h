@@ -8,6 +8,7 @@
  *
  *     <beginning of the original's name>~sb_new_<16 hex digits of the apply>
  *     <beginning of the original's name>~sb_old_<16 hex digits of the apply>
+ *     (sb_was_: a replaced table that only a person drops)
  *
  * At most 64 characters, and byte for byte *after* the original's name, as the cutover
  * needs it (RENAME takes its locks in the order of names): `~` comes after every letter,
@@ -34,6 +35,8 @@
 enum artefact_kind {
 	ARTEFACT_SHADOW, /* "new": the copy that is to become the table */
 	ARTEFACT_OLD,	 /* "old": the table that was replaced */
+	ARTEFACT_KEPT,	 /* "was": the same, when it may have writes that the new one has
+			    not: never dropped by us */
 };
 
 /* The name beside `table` for this apply, from ctx. NULL and SB_EENGINE when there is

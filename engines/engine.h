@@ -23,7 +23,8 @@
 	X(DEFER_CUTOVER, 4, "defer_cutover") /* wait for a cutover request */         \
 	X(VOLUME, 8, "volume")		     /* change speed while running */         \
 	X(REVERT, 16, "revert")		     /* undo after completion */              \
-	X(RESIDENT, 32, "resident") /* work ends when the driver's process ends */
+	X(RESIDENT, 32, "resident") /* work ends when the driver's process ends */    \
+	X(KEEP_OLD, 64, "keep_old") /* what it replaced stays beside it for a while */
 enum engine_caps {
 #define X(name, bit, text) ENGINE_CAP_##name = (bit),
 	ENGINE_CAPS(X)

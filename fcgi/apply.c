@@ -48,10 +48,10 @@ static int check_options(const struct candidate *c, struct sb_err *err)
 		{ "volume", o->volume != 0, e->caps & ENGINE_CAP_VOLUME },
 		{ "enable_revert", o->enable_revert, e->caps & ENGINE_CAP_REVERT },
 		{ "skip_revert", o->skip_revert, e->caps & ENGINE_CAP_REVERT },
-		/* Of engines with a deployment of their own, and of the online copy. */
+		{ "keep_old", o->keep_old != 0, e->caps & ENGINE_CAP_KEEP_OLD },
+		/* Of engines with a deployment of their own. */
 		{ "defer_deploy", o->defer_deploy, false },
 		{ "branch", o->branch != NULL, false },
-		{ "keep_old", o->keep_old != 0, false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
@@ -62,6 +62,20 @@ static int check_options(const struct candidate *c, struct sb_err *err)
 				"out.",
 				table[i].name, e->name);
 	return 0;
+}
+
+/* Who asks for a cutover wants the tables to be written until then. */
+static int check_direct(const struct candidate *c, struct sb_err *err)
+{
+	for (size_t i = 0; i < c->outcome->n_changes; i++)
+		if (strcmp(c->outcome->changes[i].execution_mode, "direct") != 0)
+			return 0;
+	if (!c->options.defer_cutover)
+		return 0;
+	return sb_err(err, SB_EINVALID,
+		      "Option 'defer_cutover' has nothing to defer: every change of this "
+		      "plan is made by the server itself, in one statement "
+		      "(execution_mode 'direct'). Leave it out.");
 }
 
 /* A barrier is a cutover that waits for the other deployments. */
@@ -170,7 +184,9 @@ static int check_plan(TALLOC_CTX *ctx, const struct candidate *c, struct sb_err 
 			"The plan is unsafe: %.700s%s. Review it, then apply with the option "
 			"allow_unsafe = \"true\".",
 			names.data, n > NAMED_AT_MOST ? " and more" : "");
-	return check_options(c, err) < 0 ? -1 : check_policy(c, err);
+	if (check_options(c, err) < 0 || check_direct(c, err) < 0)
+		return -1;
+	return check_policy(c, err);
 }
 
 /* ---- has the target changed since the plan was made? ----------------------------------

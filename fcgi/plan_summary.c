@@ -67,7 +67,8 @@ static const struct kind {
 	{ is_rebuild, "Copied online, while writes go on", true },
 	{ is_unknown, "Changed in place at a cost that is not known, while writes go on",
 	  true },
-	{ makes_wait, "Writes wait while it runs", true },
+	{ makes_wait, "Changed by the server itself, and writes may wait while it runs",
+	  true },
 	{ is_unsafe, "Unsafe, needs the option allow_unsafe", false },
 };
 

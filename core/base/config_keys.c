@@ -212,7 +212,7 @@ static const struct section environment_section = {
 	" reserved_word deprecated_type display_width unenforced_check" \
 	" timestamp_2038 float_column enum_or_set signed_counter wide_index" \
 	" wide_primary_key mixed_collation name_case table_comment" \
-	" unmanaged_object rollback_data rename_done"
+	" unmanaged_object rollback_data rename_done nearly_atomic"
 #define LINT_LOSSES \
 	"drop_table drop_column drop_partition lossy_type charset_narrowing" \
 	" reorder_values becomes_generated"

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/buf.h"
 #include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/base/json.h"
@@ -31,6 +32,7 @@
 #define WORK_SECONDS  20  /* the longest that one statement on an empty table may take */
 #define ALL_SECONDS   120 /* the longest that all of them together may take */
 #define MAX_FILE_NAME 255
+#define COPIES_NAMED  5
 
 struct planner {
 	TALLOC_CTX *tmp, *result;
@@ -375,6 +377,47 @@ static int plan_namespace(struct planner *p, const struct schema_namespace *ns,
 	return rc;
 }
 
+static bool is_copied(const struct schema_change *c)
+{
+	return c->algorithm == ENGINE_ALGORITHM_COPY && *c->execution_mode == '\0';
+}
+
+/* Its table was copied by an earlier statement already. */
+static bool is_copied_again(const struct planner *p, size_t i)
+{
+	const struct schema_change *c = p->changes;
+
+	for (size_t e = 0; e < i; e++)
+		if (is_copied(&c[e]) && strcmp(c[e].table, c[i].table) == 0 &&
+		    strcmp(c[e].namespace, c[i].namespace) == 0)
+			return true;
+	return false;
+}
+
+/* Tables that are copied may wait for one cutover, which is not one step everywhere. */
+static void note_atomicity(struct planner *p)
+{
+	struct buf names;
+	size_t n = 0;
+
+	buf_init(&names, p->tmp);
+	if (db_flavor(p->live) != DB_MARIADB)
+		return;
+	for (size_t i = 0; i < p->n_changes; i++)
+		if (is_copied(&p->changes[i]) && !is_copied_again(p, i) &&
+		    n++ < COPIES_NAMED)
+			buf_printf(&names, "%s`%s`", n > 1 ? ", " : "",
+				   p->changes[i].table);
+	if (n < 2)
+		return;
+	lint_note(
+		&p->lint, RULE_nearly_atomic, "", "",
+		mem_printf(p->tmp,
+			   "%s%s are copied online: with defer_cutover they are swapped "
+			   "right after each other, which is only nearly atomic",
+			   names.data, n > COPIES_NAMED ? " and others" : ""));
+}
+
 static void fill_in(const struct planner *p, struct schema_plan *plan)
 {
 	*plan = (struct schema_plan){ .changes = p->changes,
@@ -422,8 +465,10 @@ int schema_plan(TALLOC_CTX *ctx, const struct db_params *target,
 			break;
 		rc = plan_namespace(&p, &namespaces[i], err);
 	}
-	if (rc == 0)
-		fill_in(&p, plan); /* while the connections are there */
+	if (rc == 0) { /* while the connections are there */
+		note_atomicity(&p);
+		fill_in(&p, plan);
+	}
 	talloc_free(p.tmp);
 	if (rc < 0 && err && err->code == SB_EAMBIGUOUS)
 		err->code = SB_ERETRY; /* nothing but our scratch schemas was at stake */

@@ -12,7 +12,7 @@ const struct engine mysql_engine = {
 	.name = "mysql",
 	.database_type = "mysql",
 	.caps = ENGINE_CAP_STOP | ENGINE_CAP_CANCEL | ENGINE_CAP_DEFER_CUTOVER |
-		ENGINE_CAP_VOLUME | ENGINE_CAP_RESIDENT,
+		ENGINE_CAP_VOLUME | ENGINE_CAP_RESIDENT | ENGINE_CAP_KEEP_OLD,
 	.first = ENGINE_TASK_RUNNING,
 	/* The work is fenced when the lease goes (fence()); a start must have time for that. */
 	.worst_ms = { [ENGINE_EFFECT_START] = 20000,

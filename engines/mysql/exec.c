@@ -508,16 +508,19 @@ enum outcome exec_task(TALLOC_CTX *mem, struct engine_run *run, size_t i,
 	struct attempt a = {
 		.run = run, .task = &run->tasks[i], .mem = mem, .began_ms = clock_ms()
 	};
+	struct online_end end = { .ctx = mem };
 	enum outcome o;
 
 	*note = NULL;
 	if (!enter_task(run, i))
 		return HALTED;
-	if (online_is(run, a.task))
-		o = online_change(run, &i, 1, NULL, err);
-	else
+	if (online_is(run, a.task)) {
+		o = online_change(run, &i, 1, NULL, &end, err);
+		a.note = end.note;
+	} else {
 		o = do_task(&a, err);
-	if (o == DONE)
+	}
+	if (o == DONE || end.swapped)
 		exec_forget(run, a.task);
 	*note = a.note;
 	return o;

@@ -41,10 +41,16 @@ struct online_before {
 	int (*fn)(void *arg, struct sb_err *err);
 	void *arg;
 };
+struct online_end {
+	TALLOC_CTX *ctx;  /* of the note */
+	const char *note; /* what a user should know about how it was done, or NULL */
+	bool swapped;	  /* all tables are the new ones, even when it FAILED */
+};
 /* Change the tables of these tasks, given by their places; they swap together. Reports
  * how far each is; how they ended is the caller's to report. `before` may be NULL. */
 enum outcome online_change(struct engine_run *run, const size_t *places, size_t n,
-			   const struct online_before *before, struct sb_err *err);
+			   const struct online_before *before, struct online_end *end,
+			   struct sb_err *err);
 
 /* Drop the shadow of a task that is given up, and what else there is of it beside the
  * table. 0, or -1: the reaper will. Never when the shadow may be all that there is. */

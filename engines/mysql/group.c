@@ -185,17 +185,20 @@ static enum outcome cut_without_copies(struct group *g, struct sb_err *err)
 static enum outcome cut_with_copies(struct group *g, struct sb_err *err)
 {
 	const struct online_before before = { before_swap, g };
+	struct online_end end = { .ctx = g->mem };
 	size_t *places = mem_array(g->mem, size_t, g->n_online), n = 0;
 	enum outcome o;
 
 	for (size_t i = 0; i < g->run->n; i++)
 		if (g->part[i] == ONLINE)
 			places[n++] = i;
-	o = online_change(g->run, places, n, &before, err);
-	for (size_t i = 0; o == DONE && i < n; i++) {
-		g->left--;
+	o = online_change(g->run, places, n, &before, &end, err);
+	for (size_t i = 0; end.swapped && i < n; i++) {
 		exec_forget(g->run, &g->run->tasks[places[i]]);
-		exec_report(g->run, places[i], DONE, NULL, err, g->left == 0);
+		if (o != DONE && i == 0)
+			continue; /* what failed is told of this one */
+		g->left--;
+		exec_report(g->run, places[i], DONE, end.note, err, g->left == 0);
 	}
 	if (o == FAILED && g->failed == g->run->n)
 		g->failed = places[0];

@@ -27,6 +27,8 @@ struct online {
 	struct engine_run *run;
 	const struct online_before *before;
 	const size_t *places; /* of the change's tasks in the run */
+	size_t n_done;
+	struct online_end *end;
 };
 
 bool online_is(const struct engine_run *run, const struct engine_task *task)
@@ -149,7 +151,10 @@ static int64_t eta_of(struct mysql_slot *slot, const struct change_report *r)
 
 static void describe(const struct change_report *r, char *out, size_t n)
 {
-	if (r->lag_seconds > 1)
+	if (r->phase == COPY_CUTTING_OVER && r->cutover_reason)
+		snprintf(out, n, "%s; try %d was in vain: %s", copy_phase_words(r->phase),
+			 r->cutover_attempts, r->cutover_reason);
+	else if (r->lag_seconds > 1)
 		snprintf(out, n, "%s; the binlog is read %" PRId64 " s behind",
 			 copy_phase_words(r->phase), r->lag_seconds);
 	else
@@ -180,11 +185,14 @@ static void report(void *arg, size_t task, const struct change_report *r)
 }
 
 /* The caller reports it, when all that belongs together is done. */
-static void done(void *arg, size_t task)
+static void done(void *arg, size_t task, const char *note)
 {
 	struct online *o = arg;
 	const struct engine_task *t = &o->run->tasks[o->places[task]];
 
+	o->n_done++;
+	if (note)
+		o->end->note = mem_strdup(o->end->ctx, note);
 	log_info("engine.mysql.altered", "%s.%s by an online copy", t->schema, t->table);
 }
 
@@ -224,11 +232,12 @@ static void give_up(struct engine_run *run, const struct engine_task *task)
 }
 
 enum outcome online_change(struct engine_run *run, const size_t *places, size_t n,
-			   const struct online_before *before, struct sb_err *err)
+			   const struct online_before *before, struct online_end *end,
+			   struct sb_err *err)
 {
 	TALLOC_CTX *mem = mem_ctx(NULL, "online change");
 	struct engine_task *tasks = mem_array(mem, struct engine_task, n);
-	struct online o = { .run = run, .before = before, .places = places };
+	struct online o = { .run = run, .before = before, .places = places, .end = end };
 	const struct change_hooks hooks = { .arg = &o,
 					    .halted = halted,
 					    .volume = volume,
@@ -254,13 +263,14 @@ enum outcome online_change(struct engine_run *run, const size_t *places, size_t 
 	for (size_t i = 0; i < n; i++)
 		tasks[i] = run->tasks[places[i]];
 	rc = change_run(&args, err);
+	end->swapped = o.n_done == n;
 	if (rc == 0 ||
 	    (rc < 0 && exec_halting(run) && err_class(err->code) == ERR_RETRYABLE))
 		result = HALTED;
 	else if (rc < 0)
 		result = FAILED;
 	for (size_t i = 0; result == FAILED && err_class(err->code) == ERR_PERMANENT &&
-			   i < n && !db_is_lost(run->ddl);
+			   i < n && !end->swapped && !db_is_lost(run->ddl);
 	     i++)
 		give_up(run, &tasks[i]);
 	talloc_free(mem);

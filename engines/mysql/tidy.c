@@ -147,7 +147,7 @@ static int tidy_table(struct tidier *t, TALLOC_CTX *mem, const char *schema,
 	struct artefact a;
 	int rc;
 
-	if (!artefact_parse(name, &a))
+	if (!artefact_parse(name, &a) || a.kind == ARTEFACT_KEPT)
 		return 0;
 	rc = t->request->over(t->request->arg,
 			      a.kind == ARTEFACT_SHADOW ? ENGINE_TRACE_SHADOW

@@ -140,10 +140,11 @@ static void report(void *arg, size_t task, const struct change_report *r)
 		load_watch.halt = true;
 }
 
-static void done(void *arg, size_t task)
+static void done(void *arg, size_t task, const char *note)
 {
 	(void)arg;
 	(void)task;
+	(void)note;
 	load_watch.done = true;
 }
 

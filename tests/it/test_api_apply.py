@@ -235,7 +235,7 @@ BAD_OPTIONS = [
     ({"skip_revert": "true"}, "'skip_revert'"),
     ({"branch": "b"}, "'branch'"),
     ({"volume": "0"}, "1 to 11"),
-    ({"keep_old": "24"}, "'keep_old'"),
+    ({"keep_old": "0"}, "1 to 8760 hours"),
     ({"volume": "12"}, "1 to 11"),
     ({"algorithm": "fast"}, "'algorithm'"),
     ({"allow_unsafe": "yes"}, "'allow_unsafe'"),

@@ -391,10 +391,11 @@ static void report(void *arg, size_t task, const struct change_report *r)
 		store_sql("%s", watch.plant[i]);
 }
 
-static void done(void *arg, size_t task)
+static void done(void *arg, size_t task, const char *note)
 {
 	(void)arg;
 	(void)task;
+	(void)note;
 }
 
 static const struct change_hooks hooks = { NULL,    halted, volume, cutover_wanted,

@@ -128,10 +128,11 @@ static int cutting(void *arg, struct sb_err *err)
 	return 0;
 }
 
-static void done(void *arg, size_t task)
+static void done(void *arg, size_t task, const char *note)
 {
 	(void)arg;
 	(void)task;
+	(void)note;
 }
 
 static const struct change_hooks hooks = { .halted = halted,

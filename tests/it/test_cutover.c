@@ -206,10 +206,11 @@ static void report(void *arg, size_t task, const struct change_report *r)
 		store_sql(AS_IT_WAS);
 }
 
-static void done(void *arg, size_t task)
+static void done(void *arg, size_t task, const char *note)
 {
 	(void)arg;
 	(void)task;
+	(void)note;
 }
 
 static uint64_t token;

@@ -204,6 +204,20 @@ def test_a_stop_takes_a_cutover_back(items):
     stack.wait_state(apply_id, "completed")
 
 
+def test_writes_behind_the_last_delta_fail_the_apply_and_the_former_table_stays(items):
+    stack = items
+    fault = stack.arm("schemabot-driver/engine.mysql.copy.behind:error")
+    apply_id = start(stack, keep_old=1)
+    failed = stack.wait_state(apply_id, "failed")
+    assert fault.fired("engine.mysql.copy.behind") and is_changed(stack)
+    kept, = artefacts(stack)
+    assert "~sb_was_" in kept and f"It is kept as `{kept}`" in failed["error_message"], failed
+    stack.storage("UPDATE apply_operations SET completed_at = NOW(6) - INTERVAL 3 HOUR")
+    stack.reap()
+    assert artefacts(stack) == [kept] and checkpoints(stack) == []
+    assert not stack.plan([WIDER])["changes"], "a plan looks past it"
+
+
 # ---- groups ------------------------------------------------------------------------------------
 
 GROUP = [WIDER, NOTES.replace("text varchar(40)", "text varchar(40) CHARACTER SET utf16"),
@@ -238,6 +252,28 @@ def test_a_group_changes_together(items):
     stack.control("cutover", apply_id).expect(200, 202)
     stack.wait_state(apply_id, "completed")
     assert all_changed(stack) and checkpoints(stack) == [] and shadows(stack) == []
+
+
+def test_a_plan_says_when_a_group_is_only_nearly_atomic(items):
+    items.target(NOTES)
+    notes = {f: [v["message"] for v in items.plan(f)["lint_violations"] if v["linter"] == "nearly_atomic"]
+             for f in (tuple(GROUP), (GROUP[0], *GROUP[2:]))}
+    mariadb = ["`items`, `notes` are copied online: with defer_cutover they are swapped right "
+               "after each other, which is only nearly atomic"]
+    assert list(notes.values()) == [mariadb if items.flavor == "mariadb" else [], []]
+
+
+def test_what_was_replaced_is_kept_for_as_long_as_was_asked(items):
+    stack = items
+    apply_id = start(stack, keep_old=2)
+    stack.wait_state(apply_id, "completed")
+    before = stack.target("SELECT COUNT(*) AS n FROM items")
+    stack.reap()
+    old, = artefacts(stack)
+    assert "~sb_old_" in old and stack.target(f"SELECT COUNT(*) AS n FROM `{old}`") == before
+    stack.storage("UPDATE apply_operations SET completed_at = NOW(6) - INTERVAL 3 HOUR")
+    stack.reap()
+    assert artefacts(stack) == []
 
 
 @pytest.mark.parametrize("point", ["engine.mysql.group.asked", "engine.mysql.ddl.after",

@@ -170,6 +170,8 @@ def test_a_small_table_is_changed_under_a_lock(stack):
     assert change["execution_mode"] == "direct", change
     assert f"it has {BOUND} rows" in change["mode_reason"] and "foreign key" in change["mode_reason"], change
     assert "writes wait" in change["mode_reason"], change
+    reply = stack.post_apply(plan, defer_cutover=True).expect(400)
+    assert "nothing to defer" in reply["error"], reply
     stack.wait_state(stack.apply(plan), "completed")
     assert "`n` bigint" in stack.create_table("child", "production")
 

@@ -445,7 +445,7 @@ static void artefacts_sort_after_the_table(void **unused)
 
 	(void)unused;
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
-		for (int kind = ARTEFACT_SHADOW; kind <= ARTEFACT_OLD; kind++) {
+		for (int kind = ARTEFACT_SHADOW; kind <= ARTEFACT_KEPT; kind++) {
 			char *name = artefact_name(ctx, tables[i],
 						   (enum artefact_kind)kind, APPLY, &err);
 

@@ -248,7 +248,7 @@ int change_begin(struct change *c, struct sb_err *err)
 		if (begin_table(c, x, &from, err) < 0)
 			return -1;
 		if (x->swapped)
-			c->args->hooks->done(c->args->hooks->arg, i);
+			c->args->hooks->done(c->args->hooks->arg, i, NULL);
 		else
 			c->list[c->n++] = x->t;
 	}

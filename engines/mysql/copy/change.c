@@ -7,7 +7,7 @@
  */
 #include "engines/mysql/copy/change.h"
 
-#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/clock.h"
@@ -21,9 +21,9 @@
 #define LOOK_MS		      10
 #define FIRST_ROWS	      1000 /* of a chunk */
 #define CHECK_AGAIN_MS	      ((int64_t)60 * 60 * 1000)
-#define CUTOVER_TRIES	      50
 #define CUTOVER_FIRST_MS      200
-#define CUTOVER_MOST_MS	      10000
+#define CUTOVER_MOST_MS	      30000
+#define LOOK_BACK_MS	      20000
 #define ER_DUPLICATE_KEY_NAME 1061
 
 /* ---- copy -----------------------------------------------------------------------------
@@ -210,22 +210,26 @@ static int may(void *arg, struct sb_err *err)
 	return change_keep_locks(c, clock_ms(), err) < 0 ? -1 : change_save(c, err);
 }
 
-/* After the swap: was anything written to the original behind the last delta? */
-static int check_nothing_lost(struct change *c, struct sb_err *err)
+/* How many rows of the originals were written behind the last delta? -1 = unknown, as
+ * *err says. */
+static int count_lost(struct change *c, struct sb_err *err)
 {
 	TALLOC_CTX *mem = mem_ctx(NULL, "after the cutover");
 	struct stream_position end;
-	int rc = stream_end(mem, c->work, &end, err);
-	size_t left;
+	int rc = FAULT_ERR("engine.mysql.copy.behind", err);
 
+	if (rc < 0) { /* as if there were one */
+		talloc_free(mem);
+		return 1;
+	}
+	rc = stream_end(mem, c->work, &end, err);
 	if (rc == 0)
-		rc = feed_reached(c->feed, &end, CUTOVER_BUDGET_MS, err);
+		rc = feed_reached(c->feed, &end, LOOK_BACK_MS, err);
+	if (rc == 0)
+		sb_err(err, SB_ERETRY, "its end was not reached within %d s",
+		       LOOK_BACK_MS / 1000);
 	talloc_free(mem);
-	left = feed_waiting(c->feed);
-	if (rc < 0)
-		log_err(LOG_WARN, "engine.mysql.copy.unseen", err,
-			"the binlog around the cutover could not be read");
-	return left > 0 && rc == 1 ? (int)left : 0;
+	return rc == 1 ? (int)feed_waiting(c->feed) : -1;
 }
 
 static int swap_once(struct change *c, const struct cutover *cut, struct sb_err *err)
@@ -235,12 +239,17 @@ static int swap_once(struct change *c, const struct cutover *cut, struct sb_err 
 	c->cutover_attempts++;
 	change_report(c);
 	rc = cutover_try(cut, c->work, err);
+	snprintf(c->cutover_reason, sizeof(c->cutover_reason), "%.199s",
+		 rc == 0 ? err->msg : "");
 	if (rc == 0)
 		log_info("engine.mysql.copy.cutover", "try %d: %s", c->cutover_attempts,
 			 err->msg);
 	return rc;
 }
 
+/* Until it succeeds: a copy that took days is not given up because somebody holds the
+ * table for an hour. The pauses grow, so that writers are not made to wait all the time.
+ */
 static int swap(struct change *c, struct sb_err *err)
 {
 	const struct cutover cut = { .target = c->args->target,
@@ -255,7 +264,7 @@ static int swap(struct change *c, struct sb_err *err)
 
 	for (size_t i = 0; i < c->n; i++)
 		change_phase(c, &c->tables[i], COPY_CUTTING_OVER);
-	while (rc == 0 && c->cutover_attempts < CUTOVER_TRIES) {
+	while (rc == 0) {
 		int64_t until = clock_ms() + pause;
 
 		rc = swap_once(c, &cut, err);
@@ -267,28 +276,51 @@ static int swap(struct change *c, struct sb_err *err)
 		}
 		pause = pause * 2 < CUTOVER_MOST_MS ? pause * 2 : CUTOVER_MOST_MS;
 	}
-	return rc == 0 ? -1 : rc;
+	return rc;
+}
+
+/* Nobody but a person can say which of the two tables is right. */
+static int keep_old_tables(struct change *c, int lost, struct sb_err *err)
+{
+	const struct copy_table *first = c->tables[0].t;
+	bool kept = true;
+
+	for (size_t i = 0; i < c->n; i++)
+		kept &= cutover_keep_old(c->work, c->tables[i].t, err) == 0;
+	sb_err(err, SB_EENGINE,
+	       "The table was swapped, but %d row%s of the former one %s written after the "
+	       "last look at it. It is kept as `%s`: compare it with `%s`, and drop it "
+	       "then.",
+	       lost, lost == 1 ? "" : "s", lost == 1 ? "was" : "were",
+	       kept ? first->kept_name : first->old_name, first->table);
+	log_err(LOG_ERROR, "engine.mysql.copy.lost", err, "%zu tables were swapped",
+		c->n);
+	return -1;
 }
 
 static int finish(struct change *c, struct sb_err *err)
 {
-	int lost = check_nothing_lost(c, err);
+	int lost = count_lost(c, err);
+	const char *note = NULL;
 
+	if (lost < 0) {
+		note = mem_printf(
+			c->mem,
+			"the binlog around the cutover could not be read, so it "
+			"was not verified that nothing was written meanwhile: %s",
+			err->msg);
+		log_err(LOG_WARN, "engine.mysql.copy.unseen", err,
+			"the binlog around the cutover could not be read");
+	}
 	for (size_t i = 0; i < c->n; i++) {
 		c->tables[i].swapped = true;
 		change_phase(c, &c->tables[i], COPY_DONE);
 	}
-	if (lost > 0)
-		log_error(
-			"engine.mysql.copy.lost",
-			"%d rows of the former table were changed behind the last delta: "
-			"compare it with the new one",
-			lost);
 	feed_stop(c->feed);
 	for (size_t i = 0; i < c->n; i++)
 		c->args->hooks->done(c->args->hooks->arg,
-				     (size_t)(c->tables[i].task - c->args->tasks));
-	return 1;
+				     (size_t)(c->tables[i].task - c->args->tasks), note);
+	return lost > 0 ? keep_old_tables(c, lost, err) : 1;
 }
 
 /* ---- all of it ------------------------------------------------------------------------

@@ -22,7 +22,8 @@ struct change_report { /* of one table */
 	size_t pending;	 /* keys that wait, of all tables */
 	int64_t lag_seconds;
 	int cutover_attempts;
-	const char *throttle; /* why it waits; NULL = it does not */
+	const char *cutover_reason; /* why the last one was in vain; NULL = none was */
+	const char *throttle;	    /* why it waits; NULL = it does not */
 };
 
 /* What the run tells a change, and is told. All are called from change_run()'s thread. */
@@ -36,7 +37,8 @@ struct change_hooks {
 	 */
 	int (*cutting)(void *arg, struct sb_err *err);
 	void (*report)(void *arg, size_t task, const struct change_report *r);
-	void (*done)(void *arg, size_t task); /* the table is the new one */
+	/* The table is the new one. `note`: what a user should know about it, or NULL. */
+	void (*done)(void *arg, size_t task, const char *note);
 };
 
 struct change_args {
@@ -54,7 +56,11 @@ struct change_args {
 	const struct throttle_limits *throttle; /* NULL = never wait */
 };
 
-/* 1 = done, 0 = halted: nothing of it runs any more, and a checkpoint is stored; -1. */
+/*
+ * 1 = done, 0 = halted: nothing of it runs any more, and a checkpoint is stored; -1.
+ * Also -1 when done() was called for all tables, and then the last word is that writes
+ * may be missing in them (SB_EENGINE): the tables that were replaced are kept.
+ */
 int change_run(const struct change_args *args, struct sb_err *err) MUST_CHECK;
 
 #endif

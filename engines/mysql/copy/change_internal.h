@@ -40,8 +40,9 @@ struct change {
 	uint64_t rate_rows;
 	int64_t rows_per_second;
 	int cutover_attempts;
-	bool cutover;	 /* it was wanted, and that is stored */
-	int64_t kept_ms; /* the advisory locks' connection was last used */
+	char cutover_reason[200]; /* why the last one was in vain, or "" */
+	bool cutover;		  /* it was wanted, and that is stored */
+	int64_t kept_ms;	  /* the advisory locks' connection was last used */
 
 	struct throttle *throttle;
 	unsigned busy; /* connections that execute something beside `work` and flushes */

@@ -41,6 +41,7 @@ struct copy_column {	    /* what is copied; generated columns of the shadow are 
 struct copy_table {
 	const char *schema, *table; /* plain names */
 	const char *shadow_name, *old_name;
+	const char *kept_name; /* of the old one, when rows of it may be missing */
 	const char *original;  /* `schema`.`table` */
 	const char *shadow;    /* `schema`.`table~sb_new_…` */
 	const char *statement; /* the reviewed ALTER */

@@ -115,6 +115,18 @@ int cutover_drop_old(struct db *db, const struct copy_table *t, struct sb_err *e
 	return rc;
 }
 
+int cutover_keep_old(struct db *db, const struct copy_table *t, struct sb_err *err)
+{
+	TALLOC_CTX *mem = mem_ctx(NULL, "kept table");
+	int rc = db_run(db,
+			mem_printf(mem, "RENAME TABLE %s TO %s", old_table(mem, t),
+				   db_ident2(mem, t->schema, t->kept_name)),
+			err);
+
+	talloc_free(mem);
+	return rc;
+}
+
 int cutover_tidy(struct db *control, const struct copy_table *t, struct sb_err *err)
 {
 	enum being old;

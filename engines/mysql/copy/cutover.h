@@ -56,6 +56,10 @@ int cutover_truth(struct db *control, const struct copy_table *t,
 int cutover_drop_old(struct db *db, const struct copy_table *t,
 		     struct sb_err *err) MUST_CHECK;
 
+/* After a swap: see to it that nobody but a person drops the table that was replaced. */
+int cutover_keep_old(struct db *db, const struct copy_table *t,
+		     struct sb_err *err) MUST_CHECK;
+
 /* Is the shadow one too many: is the table there, and nothing that it was replaced by? 1,
  * 0 also when there is no shadow, -1. */
 int cutover_spare(struct db *db, const struct copy_table *t,

@@ -238,6 +238,7 @@ void change_report(struct change *c)
 			.pending = feed_waiting(c->feed),
 			.lag_seconds = feed_lag_seconds(c->feed),
 			.cutover_attempts = c->cutover_attempts,
+			.cutover_reason = *c->cutover_reason ? c->cutover_reason : NULL,
 			.throttle = c->waits == x ? c->reason : NULL
 		};
 

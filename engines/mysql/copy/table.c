@@ -183,7 +183,8 @@ static struct copy_table *named(TALLOC_CTX *ctx, const char *apply_id,
 	t->statement = mem_strdup(t, task->ddl);
 	t->shadow_name = artefact_name(t, task->table, ARTEFACT_SHADOW, apply_id, err);
 	t->old_name = artefact_name(t, task->table, ARTEFACT_OLD, apply_id, err);
-	if (!t->shadow_name || !t->old_name) {
+	t->kept_name = artefact_name(t, task->table, ARTEFACT_KEPT, apply_id, err);
+	if (!t->shadow_name || !t->old_name || !t->kept_name) {
 		talloc_free(t);
 		return NULL;
 	}
