@@ -57,6 +57,7 @@ FUZZ_LIB_SRC := $(wildcard core/base/*.c core/schema/*.c engines/*.c \
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SRC)) \
 	$(patsubst tests/it/%.c,$(BUILD)/tests-it/%,$(IT_SRC))
+BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 
 .PHONY: all deps demo demo-stop test check-unit check-it asan oracle tsan lint fmt fmt-check \
 	layers hdr-check analyze hooks bench bench-engine soak install clean units fuzz fuzzers
@@ -110,7 +111,8 @@ oracle:
 tsan:
 	@$(MAKE) --no-print-directory -s VARIANT=tsan all units
 
-units: $(UNITS)
+# What is only measured is built with them: it has to keep up with the rest.
+units: $(UNITS) $(BENCHES)
 
 $(BUILD)/lib.a: $(call obj,$(LIB_SRC) $(SCHED_LIB_SRC))
 	@rm -f $@

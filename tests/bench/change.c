@@ -66,10 +66,11 @@ static void report(void *arg, size_t task, const struct change_report *r)
 		enter(r->phase);
 }
 
-static void done(void *arg, size_t task)
+static void done(void *arg, size_t task, const char *note)
 {
 	(void)arg;
 	(void)task;
+	(void)note;
 }
 
 static int change(const struct db_params *target, const char *table,
