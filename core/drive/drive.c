@@ -4,6 +4,7 @@
 #include "core/drive/drive.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/clock.h"
@@ -292,6 +293,43 @@ static enum step hand_back(struct drive *d)
 	return STEP_HANDED_BACK;
 }
 
+/* SB_RENEW_SECONDS in builds with fault points. */
+static int64_t renew_ms(void)
+{
+#ifdef SB_FAULTS
+	const char *sooner = getenv("SB_RENEW_SECONDS");
+
+	if (sooner)
+		return strtoll(sooner, NULL, 10) * 1000;
+#endif
+	return (int64_t)RETRY_RENEW_SECONDS * 1000;
+}
+
+/* The budget is for failures that follow each other. */
+static enum step forget_failures(struct drive *d)
+{
+	int64_t now = clock_ms();
+	struct lease_tx tx;
+	struct sb_err err;
+
+	if (d->n_active == 0)
+		d->works_ms = 0;
+	else if (d->works_ms == 0)
+		d->works_ms = now;
+	if (d->renewed || d->works_ms == 0 || now - d->works_ms < renew_ms())
+		return STEP_CONTINUE;
+	if (lease_tx_begin(d->db, &d->lease, &tx, &err) < 0)
+		return drive_step_of(d, &err, "renewing the retries");
+	if (operation_renew(&tx, &err) < 0) {
+		lease_tx_rollback(&tx);
+		return drive_step_of(d, &err, "renewing the retries");
+	}
+	if (lease_tx_commit(&tx, &err) < 0)
+		return drive_step_of(d, &err, "renewing the retries");
+	d->renewed = true;
+	return STEP_CONTINUE;
+}
+
 /* One look at signals, the lease, requests and the engine, in this order. */
 static enum step drive_step(struct drive *d)
 {
@@ -320,7 +358,9 @@ static enum step drive_step(struct drive *d)
 		return drive_begin(d);
 	d->quiet = false;
 	step = drive_gate(d);
-	return step == STEP_CONTINUE ? drive_observe(d) : step;
+	if (step == STEP_CONTINUE)
+		step = drive_observe(d);
+	return step == STEP_CONTINUE ? forget_failures(d) : step;
 }
 
 /*

@@ -69,6 +69,8 @@ struct drive {
 	bool given_back;			/* the last commit gave the claim back */
 	const struct control_request *starting; /* a start that is being obeyed */
 	int64_t cutover_sent_ms; /* at the barrier's gate; 0 = not by this driver */
+	int64_t works_ms;	 /* the engine works since; 0 = it does not */
+	bool renewed;		 /* former failures do not count any more */
 	int64_t wait_ms;	 /* before the next step */
 	int64_t poll_ms;	 /* between looks at the engine */
 	int looks_left; /* at an external engine, before the operation is parked */

@@ -23,6 +23,9 @@ enum {
 	RETRY_WINDOW_SECONDS = 24 * 60 * 60,
 	PARK_SECONDS = 2, /* between looks at an engine that works without us */
 	DEATHS_FREE = 3,  /* driver deaths in a row that cost no attempt */
+	/* Who has worked for so long, about as long as a whole budget lasts, has all of
+	 * it again: a copy of days does not end because of ten failures on ten days. */
+	RETRY_RENEW_SECONDS = 10 * 60,
 };
 /* What a stopped apply has copied is worth continuing for so long (SEMANTICS D.2). */
 #define RESTART_WINDOW_DAYS 7

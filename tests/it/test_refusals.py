@@ -144,6 +144,17 @@ def test_missing_rights_and_settings_are_named(stack):
     assert changes(stack.plan([wide("t")]))["t"]["execution_mode"] == ""
 
 
+@pytest.mark.parametrize("filters", ["--binlog-ignore-db=other --binlog-ignore-db=shop_staging",
+                                     "--binlog-do-db=shop_production"])
+def test_a_schema_that_is_kept_out_of_the_binlog(fresh_stack, filters):
+    stack = fresh_stack(env={"SB_DB_ARGS": filters})
+    for environment, mode in (("staging", "blocked"), ("production", "")):
+        stack.target(plain("t"), environment=environment)
+        change = changes(stack.plan([wide("t")], environment))["t"]
+        assert change["execution_mode"] == mode, change
+        assert ("out of the binlog" in change["mode_reason"]) == (mode == "blocked"), change
+
+
 def test_what_has_come_since_the_plan_is_found_before_anything_is_made(stack):
     stack.target(plain("t"))
     plan = stack.plan([wide("t")])

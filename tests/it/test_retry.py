@@ -8,6 +8,7 @@ back-dated, never a sleep.
 import contextlib
 import re
 import signal
+import threading
 import urllib.request
 
 import pymysql
@@ -341,6 +342,25 @@ def test_an_operators_start_begins_with_all_retries(by_hand):
     drive(stack)
     stack.wait_state(apply_id, "completed")
     assert operation(stack, apply_id)["attempt"] == 0
+
+
+def test_who_has_worked_for_long_has_all_retries_again(by_hand):
+    """Ten failures of a copy that takes ten days are not ten failures in a row."""
+    stack = by_hand
+    stack.fake.script({"call": "poll", "hold": "running"})
+    apply_id = begin(stack, [USERS], "resident")
+    stack.storage("UPDATE apply_operations SET attempt = 9, deaths = 3")
+    driver = threading.Thread(target=stack.binary, args=("schemabot-driver",),
+                              kwargs={"env": {"SB_RENEW_SECONDS": "1"}})
+    driver.start()
+    try:
+        stack.until(lambda: operation(stack, apply_id)["attempt"] == 0, "that is forgotten")
+        assert operation(stack, apply_id)["deaths"] == 0
+        assert operation(stack, apply_id)["state"] == "running"
+    finally:
+        stack.fake.release("running")
+        driver.join()
+    stack.wait_state(apply_id, "completed")
 
 
 # ---- the target ----------------------------------------------------------------------------------
