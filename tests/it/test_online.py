@@ -6,6 +6,7 @@ What the copy itself has to survive is in test_copy.c, below the driver; here it
 requests, the drivers that come and go, and groups.
 """
 import contextlib
+import json
 
 import pymysql
 import pytest
@@ -151,6 +152,18 @@ def test_the_volume_changes_while_it_runs(items):
         stack.until(lambda: not stack.storage("SELECT id FROM apply_control_requests"
                                               " WHERE status = 'pending'"), "it is obeyed")
         assert stack.progress(apply_id)["volume"] == 7
+    stack.wait_state(apply_id, "completed")
+
+
+def test_what_is_copied_is_stored_soon(items):
+    """Whoever dies has a successor that copies little twice."""
+    stack = items
+    with held_in_the_middle(stack, lambda: start(stack, volume=1)) as apply_id:
+        stack.until(lambda: json.loads(checkpoints(stack)[0]["p"])["rows"] > 0, "a chunk is stored", 3)
+        copied = json.loads(checkpoints(stack)[0]["p"])["rows"]
+        stack.kill(stack.driver_of(apply_id))
+        taken_up = stack.until(lambda: stack.driver_of(apply_id), "there is another driver")
+        assert taken_up and json.loads(checkpoints(stack)[0]["p"])["rows"] >= copied
     stack.wait_state(apply_id, "completed")
 
 

@@ -37,6 +37,7 @@ struct change {
 	struct stream_position applied; /* of mem */
 	char *server;			/* stream_server(): whose binlog is followed */
 	int64_t cycle_ms, save_ms, report_ms, rate_ms;
+	int64_t saving_ms; /* how long the last checkpoint took */
 	uint64_t rate_rows;
 	int64_t rows_per_second;
 	int cutover_attempts;

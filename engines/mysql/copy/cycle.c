@@ -18,7 +18,11 @@
 /* While it copies a flush makes all copiers wait for the slowest: not more often than
  * every so many chunks. */
 #define CYCLE_CHUNKS 8
-#define SAVE_MS	     4000 /* ENGINE.md B: at least every 5 s */
+#define SAVE_MS	     4000 /* ENGINE.md B: at least every 5 s; */
+/* while it copies about once a chunk, so that a successor copies little twice: but not
+ * more often than this, nor so often that it takes a tenth of the time. */
+#define SAVE_LEAST_MS 100
+#define SAVE_SHARE    10
 #define REPORT_MS    500
 #define RATE_MS	     2000
 #define WAIT_MS	     50
@@ -309,6 +313,18 @@ static int64_t cycle_ms(struct change *c, const struct change_table *x)
 	return chunks > CYCLE_MS ? chunks : CYCLE_MS;
 }
 
+static int64_t save_ms(const struct change *c, const struct change_table *x)
+{
+	int volume = c->args->hooks->volume(c->args->hooks->arg);
+	int64_t ms = volume_of(volume).chunk_ms;
+
+	if (ms < SAVE_LEAST_MS)
+		ms = SAVE_LEAST_MS;
+	if (ms < SAVE_SHARE * c->saving_ms)
+		ms = SAVE_SHARE * c->saving_ms;
+	return x && ms < SAVE_MS ? ms : SAVE_MS;
+}
+
 int change_tick(struct change *c, struct sb_err *err)
 {
 	int64_t now = clock_ms();
@@ -325,12 +341,15 @@ int change_tick(struct change *c, struct sb_err *err)
 			return -1;
 		c->cycle_ms = clock_ms();
 	}
-	if (now - c->save_ms >= SAVE_MS) {
+	if (now - c->save_ms >= save_ms(c, x)) {
+		int64_t began = clock_ms();
+
 		if (x)
 			note_watermark(c, x);
 		if (change_save(c, err) < 0)
 			return -1;
 		c->save_ms = clock_ms();
+		c->saving_ms = c->save_ms - began;
 	}
 	if (now - c->rate_ms >= RATE_MS)
 		measure_rate(c, now);
