@@ -350,7 +350,7 @@ static void what_a_crc_does_not_see(void **unused)
 #define SHADOW "`t~sb_new_0123456789abcdef`"
 
 static struct {
-	bool halt, halt_while_checking, planted;
+	bool halt, halt_while_checking, planted, by_operator;
 	const char *const *plant; /* into the shadow, when the comparison begins */
 } watch;
 
@@ -424,8 +424,8 @@ static int run_change(struct sb_err *err)
 				    .token = token,
 				    .tasks = &task,
 				    .n = 1,
+				    .forget_cutover = watch.by_operator,
 				    .hooks = &hooks };
-
 	struct db *locks;
 	int rc;
 
@@ -531,6 +531,43 @@ static void halted_while_it_compares(void **unused)
 	assert_twins();
 }
 
+/* Halted, then a row of the shadow is spoilt, and the checkpoint says that so much was
+ * compared: is it found? */
+static void take_up(const char *compared, bool by_operator, int id, bool found)
+{
+	struct sb_err err;
+
+	make_table();
+	watch.plant = NULL;
+	watch.halt_while_checking = true;
+	assert_int_equal(run_change(&err), 0);
+	watch.halt_while_checking = false;
+	store_sql("UPDATE " SHADOW " SET v = -1 WHERE id = %d", id);
+	store_sql("UPDATE `_schemabot_state`.checkpoints SET progress ="
+		  " JSON_SET(progress, %s) WHERE table_name = 't'",
+		  compared);
+	watch.by_operator = by_operator;
+	if (run_change(&err) != 1)
+		fail_msg("%s", err.msg);
+	watch.by_operator = false;
+	assert_int_equal(store_number("SELECT COUNT(*) FROM t WHERE v = -1"), !found);
+}
+
+static void a_dead_drivers_comparison_goes_on(void **unused)
+{
+	const char *nothing = "'$.compared', 0", *all = "'$.all_compared', TRUE",
+		   *some = "'$.compared_upto', '1500', '$.compared', 1500";
+
+	(void)unused;
+	take_up(nothing, false, 1, true);
+	take_up(some, false, 1, false);
+	take_up(some, false, 4502, true);
+	take_up(all, false, 4502, false);
+	/* But an operator's stop may have been long ago. */
+	take_up(some, true, 1, true);
+	take_up(all, true, 4502, true);
+}
+
 /* A trigger of somebody else's spoils whatever is copied again. */
 static void what_cannot_be_made_equal_fails(void **unused)
 {
@@ -565,6 +602,7 @@ int main(void)
 		cmocka_unit_test_setup(planted_differences_are_repaired, store_empty),
 		cmocka_unit_test_setup(rows_of_an_empty_table_are_found, store_empty),
 		cmocka_unit_test_setup(halted_while_it_compares, store_empty),
+		cmocka_unit_test_setup(a_dead_drivers_comparison_goes_on, store_empty),
 		cmocka_unit_test_setup(what_cannot_be_made_equal_fails, store_empty),
 	};
 

@@ -117,6 +117,24 @@ static int cut_back(struct change *c, struct change_table *x, struct sb_err *err
 	return rc;
 }
 
+/*
+ * A comparison goes on where a dead driver left it: what it found equal was brought up to
+ * date since by the same feed. Not on another server, and not after an operator's stop,
+ * which may have been long ago.
+ */
+static void take_up_check(struct change *c, struct change_table *x,
+			  const struct copy_progress *p)
+{
+	if (c->args->forget_cutover || strcmp(p->server, c->server) != 0)
+		return;
+	x->equal = p->all_compared;
+	x->equal_upto = x->equal ? NULL : p->compared_upto;
+	x->equal_rows = p->compared;
+	if (x->equal)
+		x->compared = x->checked = p->compared;
+	c->trusted |= x->equal;
+}
+
 static int take_up(struct change *c, struct change_table *x,
 		   const struct copy_progress *p, struct sb_err *err)
 {
@@ -128,8 +146,9 @@ static int take_up(struct change *c, struct change_table *x,
 	c->cutover |= p->cutover && !c->args->forget_cutover;
 	log_info("engine.mysql.copy.resumed", "%s.%s: %s, %" PRIu64 " rows are copied",
 		 x->task->schema, x->task->table, copy_phase_words(p->phase), p->rows);
+	take_up_check(c, x, p);
 	if (x->phase > COPY_CATCHING_UP)
-		x->phase = COPY_CATCHING_UP; /* compared rows were compared long ago */
+		x->phase = COPY_CATCHING_UP;
 	return cut_back(c, x, err);
 }
 

@@ -142,23 +142,28 @@ static int build_indexes(struct change *c, struct change_table *x, struct sb_err
 /* ---- compare, wait
  * -------------------------------------------------------------------- */
 
+/* `idle`: they were equal and are ready; that is only looked at again. */
 static int check_all(struct change *c, bool idle, struct sb_err *err)
 {
 	for (size_t i = 0; i < c->n; i++)
-		change_phase(c, &c->tables[i], COPY_CHECKING);
+		if (!idle && !c->tables[i].equal)
+			change_phase(c, &c->tables[i], COPY_CHECKING);
 	for (size_t i = 0; i < c->n; i++)
-		if (change_check(c, &c->tables[i], idle, err) < 0)
+		if ((idle || !c->tables[i].equal) &&
+		    change_check(c, &c->tables[i], idle, err) < 0)
 			return -1;
 	FAULT("engine.mysql.copy.checked");
 	for (size_t i = 0; i < c->n; i++)
-		change_phase(c, &c->tables[i], COPY_READY);
-	return 0;
+		if (c->tables[i].phase != COPY_READY)
+			change_phase(c, &c->tables[i], COPY_READY);
+	return change_save(c, err);
 }
 
-/* As long as that takes it compares again from time to time. */
+/* As long as that takes it compares again from time to time; soon, when a dead driver was
+ * the last to do it. */
 static int stay_ready(struct change *c, struct sb_err *err)
 {
-	int64_t checked = clock_ms();
+	int64_t checked = clock_ms() - (c->trusted ? CHECK_AGAIN_MS : 0);
 
 	while (!c->cutover && !c->args->hooks->cutover_wanted(c->args->hooks->arg)) {
 		if (change_tick(c, err) < 0)

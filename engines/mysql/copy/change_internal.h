@@ -6,6 +6,7 @@
 #define SB_ENGINES_MYSQL_COPY_CHANGE_INTERNAL_H
 
 #include "engines/mysql/copy/change.h"
+#include "engines/mysql/copy/check.h"
 #include "engines/mysql/copy/chunk.h"
 #include "engines/mysql/copy/copier.h"
 #include "engines/mysql/copy/feed.h"
@@ -23,6 +24,10 @@ struct change_table {
 	struct db *flush;	    /* its connection for flushes */
 	int duplicates;		    /* cycles in a row in which a row would not go in */
 	uint64_t checked, compared; /* rows: by this pass, by the last whole one */
+	struct check *check;	    /* while it is compared */
+	char *equal_upto; /* a dead driver's pass was so far; NULL = there is none */
+	uint64_t equal_rows;
+	bool equal; /* a whole pass found no difference, and none was found since */
 	bool swapped;
 };
 
@@ -43,6 +48,7 @@ struct change {
 	int cutover_attempts;
 	char cutover_reason[200]; /* why the last one was in vain, or "" */
 	bool cutover;		  /* it was wanted, and that is stored */
+	bool trusted;		  /* a dead driver\'s comparison was taken for ours */
 	int64_t kept_ms;	  /* the advisory locks' connection was last used */
 
 	struct throttle *throttle;

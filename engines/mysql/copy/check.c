@@ -30,6 +30,7 @@ struct thread {
 struct check {
 	const struct copy_table *t;
 	TALLOC_CTX *mem;
+	bool from_start;
 	struct chunker *chunker;
 	unsigned n;
 	struct thread threads[MAX_THREADS];
@@ -138,7 +139,7 @@ static int compare_chunk(struct thread *th, const struct chunk *chunk, struct sb
 	struct check *c = th->all;
 	int64_t began = clock_ms();
 	/* The first begins at the original's first row; the shadow's may be before it. */
-	const char *after = chunk->number == 0 ? NULL : chunk->after;
+	const char *after = chunk->number == 0 && c->from_start ? NULL : chunk->after;
 	uint64_t rows = 0;
 	int rc = check_compare(th->db, c->t, after, chunk->upto, &rows, err);
 
@@ -229,8 +230,8 @@ static int open_one(struct thread *th, const struct db_params *target, struct sb
 }
 
 int check_open(TALLOC_CTX *ctx, const struct db_params *target,
-	       const struct copy_table *t, unsigned n, int64_t chunk_ms,
-	       struct check **out, struct sb_err *err)
+	       const struct copy_table *t, const char *after, unsigned n,
+	       int64_t chunk_ms, struct check **out, struct sb_err *err)
 {
 	struct check *c = mem_new(ctx, struct check);
 	int rc = 0;
@@ -239,7 +240,8 @@ int check_open(TALLOC_CTX *ctx, const struct db_params *target,
 	c->t = t;
 	c->mem = mem_ctx(NULL, "check");
 	c->n = n < MAX_THREADS ? n : MAX_THREADS;
-	c->chunker = chunker_new(c->mem, t, NULL, FIRST_ROWS);
+	c->from_start = !after;
+	c->chunker = chunker_new(c->mem, t, after, FIRST_ROWS);
 	chunker_target(c->chunker, chunk_ms);
 	pthread_mutex_init(&c->mutex, NULL);
 	talloc_set_destructor(c, destroy);
@@ -317,6 +319,28 @@ int check_state(struct check *c, struct sb_err *err)
 uint64_t check_rows(struct check *c)
 {
 	return chunker_rows(c->chunker);
+}
+
+bool check_differs(struct check *c)
+{
+	bool differs;
+
+	pthread_mutex_lock(&c->mutex);
+	differs = c->n_ranges > 0;
+	pthread_mutex_unlock(&c->mutex);
+	return differs;
+}
+
+char *check_equal_upto(TALLOC_CTX *ctx, struct check *c)
+{
+	bool all;
+	/* First: a range that differs is noted before the watermark passes it. */
+	char *upto = chunker_watermark(ctx, c->chunker, &all);
+
+	if (!check_differs(c))
+		return upto;
+	talloc_free(upto);
+	return NULL;
 }
 
 void check_stop(struct check *c, struct db *control)

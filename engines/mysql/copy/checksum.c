@@ -207,8 +207,8 @@ static int open_snapshots(struct change *c, struct change_table *x, struct pass 
 	int rc;
 
 	p->threads = n;
-	if (check_open(p->mem, c->args->target, x->t, n, v.chunk_ms, &p->check, err) <
-		    0 ||
+	if (check_open(p->mem, c->args->target, x->t, x->equal_upto, n, v.chunk_ms,
+		       &p->check, err) < 0 ||
 	    freeze(c, x, &lock, &until, err) < 0)
 		return -1;
 	FAULT("engine.mysql.copy.check.locked");
@@ -221,11 +221,13 @@ static int open_snapshots(struct change *c, struct change_table *x, struct pass 
 static int compare(struct change *c, struct change_table *x, struct pass *p, bool idle,
 		   struct sb_err *err)
 {
+	uint64_t before = x->equal_upto ? x->equal_rows : 0;
 	int rc = check_start(p->check, err);
 
+	x->check = p->check;
 	change_busy(c, p->threads);
 	while (rc == 0) {
-		x->checked = check_rows(p->check);
+		x->checked = before + check_rows(p->check);
 		rc = check_state(p->check, err);
 		if (rc != 0)
 			break;
@@ -236,7 +238,13 @@ static int compare(struct change *c, struct change_table *x, struct pass *p, boo
 	}
 	check_stop(p->check, c->work);
 	change_busy(c, 0);
-	x->checked = check_rows(p->check);
+	x->check = NULL;
+	x->checked = before + check_rows(p->check);
+	if (rc < 0) { /* a successor goes on with it */
+		x->equal = x->equal && !check_differs(p->check);
+		x->equal_upto = check_equal_upto(c->mem, p->check);
+		x->equal_rows = x->checked;
+	}
 	return rc;
 }
 
@@ -256,6 +264,35 @@ static int give_up(struct change *c, struct change_table *x, const char *first,
 		x->t->schema, x->t->table, first, x->t->shadow);
 }
 
+/* One pass. *whole: the cutover did not come first. */
+static int compare_once(struct change *c, struct change_table *x, struct pass *p,
+			bool idle, bool *whole, struct sb_err *err)
+{
+	int64_t began = clock_ms();
+	int rc;
+
+	x->checked = 0;
+	rc = change_wait(c, x, PRESSURE_READS, idle, err);
+	*whole = rc > 0;
+	if (rc <= 0)
+		return rc;
+	rc = open_snapshots(c, x, p, err);
+	if (rc == 0)
+		rc = compare(c, x, p, idle, err);
+	*whole = rc == 1;
+	if (rc == 1)
+		x->compared = x->checked;
+	if (rc >= 0)
+		rc = settle_all(c, x, p, err);
+	if (rc < 0)
+		return -1;
+	log_info("engine.mysql.copy.compared",
+		 "%s.%s: %" PRIu64 " rows in %" PRId64 " ms, %zu ranges differ",
+		 x->t->schema, x->t->table, x->checked, clock_ms() - began,
+		 p->differences);
+	return 0;
+}
+
 int change_check(struct change *c, struct change_table *x, bool idle, struct sb_err *err)
 {
 	char *first = NULL; /* of the first pass: later ones tell of the repair */
@@ -264,33 +301,20 @@ int change_check(struct change *c, struct change_table *x, bool idle, struct sb_
 		struct pass p = { .mem = mem_ctx(NULL, "checksum"),
 				  .keep = c->mem,
 				  .first = first };
-		int64_t began = clock_ms();
-		int rc;
+		bool whole;
+		int rc = compare_once(c, x, &p, idle && i == 1, &whole, err);
 
-		x->checked = 0;
-		rc = change_wait(c, x, PRESSURE_READS, idle && i == 1, err);
-		if (rc <= 0) { /* 0: the cutover came first */
-			talloc_free(p.mem);
-			return rc;
+		if (rc == 0 && (whole || p.differences > 0)) {
+			x->equal = p.differences == 0;
+			talloc_free(x->equal_upto);
+			x->equal_upto = NULL;
 		}
-		rc = open_snapshots(c, x, &p, err);
-		if (rc == 0)
-			rc = compare(c, x, &p, idle && i == 1, err);
-		if (rc == 1)
-			x->compared = x->checked;
-		if (rc >= 0)
-			rc = settle_all(c, x, &p, err);
-		if (rc == 0)
-			log_info("engine.mysql.copy.compared",
-				 "%s.%s: %" PRIu64 " rows in %" PRId64
-				 " ms, %zu ranges differ",
-				 x->t->schema, x->t->table, x->checked,
-				 clock_ms() - began, p.differences);
 		if (rc == 0 && p.differences > 0 && i == PASSES)
 			rc = give_up(c, x, p.first, err);
 		first = p.first;
 		talloc_free(p.mem);
 		if (rc < 0 || p.differences == 0)
 			return rc;
+		change_phase(c, x, COPY_CHECKING); /* nothing is ready any more */
 	}
 }

@@ -19,13 +19,13 @@
  * every so many chunks. */
 #define CYCLE_CHUNKS 8
 #define SAVE_MS	     4000 /* ENGINE.md B: at least every 5 s; */
-/* while it copies about once a chunk, so that a successor copies little twice: but not
- * more often than this, nor so often that it takes a tenth of the time. */
+/* while it copies or compares about once a chunk, so that a successor does little twice:
+ * but not more often than this, nor so often that it takes a tenth of the time. */
 #define SAVE_LEAST_MS 100
 #define SAVE_SHARE    10
-#define REPORT_MS    500
-#define RATE_MS	     2000
-#define WAIT_MS	     50
+#define REPORT_MS     500
+#define RATE_MS	      2000
+#define WAIT_MS	      50
 /* So few keys wait: a lock can be asked for. A busy table may never get there: twice as
  * many do after every so many rounds, up to what is flushed well within the lock's time.
  */
@@ -176,6 +176,17 @@ int change_flush(struct change *c, struct db *locked, struct sb_err *err)
 /* ---- checkpoint -----------------------------------------------------------------------
  */
 
+/* How far a comparison has found no difference. */
+static char *equal_upto(TALLOC_CTX *ctx, const struct change_table *x)
+{
+	return x->check ? check_equal_upto(ctx, x->check) : x->equal_upto;
+}
+
+static bool is_equal(const struct change_table *x)
+{
+	return x->equal && !(x->check && check_differs(x->check));
+}
+
 /* model: COPY_SAVE */
 int change_save(struct change *c, struct sb_err *err)
 {
@@ -190,6 +201,9 @@ int change_save(struct change *c, struct sb_err *err)
 						 .all = x->all,
 						 .deferred = x->deferred,
 						 .rows = rows_of(x),
+						 .compared = x->checked,
+						 .compared_upto = equal_upto(mem, x),
+						 .all_compared = is_equal(x),
 						 .server = c->server,
 						 .statement = x->task->ddl,
 						 .cutover = c->cutover };
@@ -313,7 +327,15 @@ static int64_t cycle_ms(struct change *c, const struct change_table *x)
 	return chunks > CYCLE_MS ? chunks : CYCLE_MS;
 }
 
-static int64_t save_ms(const struct change *c, const struct change_table *x)
+static bool advances(const struct change *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->tables[i].chunker || c->tables[i].check)
+			return true;
+	return false;
+}
+
+static int64_t save_ms(const struct change *c)
 {
 	int volume = c->args->hooks->volume(c->args->hooks->arg);
 	int64_t ms = volume_of(volume).chunk_ms;
@@ -322,7 +344,7 @@ static int64_t save_ms(const struct change *c, const struct change_table *x)
 		ms = SAVE_LEAST_MS;
 	if (ms < SAVE_SHARE * c->saving_ms)
 		ms = SAVE_SHARE * c->saving_ms;
-	return x && ms < SAVE_MS ? ms : SAVE_MS;
+	return advances(c) && ms < SAVE_MS ? ms : SAVE_MS;
 }
 
 int change_tick(struct change *c, struct sb_err *err)
@@ -341,7 +363,7 @@ int change_tick(struct change *c, struct sb_err *err)
 			return -1;
 		c->cycle_ms = clock_ms();
 	}
-	if (now - c->save_ms >= save_ms(c, x)) {
+	if (now - c->save_ms >= save_ms(c)) {
 		int64_t began = clock_ms();
 
 		if (x)

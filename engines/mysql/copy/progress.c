@@ -26,9 +26,10 @@ const char *copy_phase_words(enum copy_phase phase)
 }
 
 struct stored { /* as JSON has it */
-	int64_t version, offset, rows;
+	int64_t version, offset, rows, compared;
 	const char *phase, *gtid, *file, *watermark, *deferred, *server, *statement;
-	bool all, cutover;
+	const char *compared_upto;
+	bool all, cutover, all_compared;
 };
 static const struct json_field fields[] = {
 	JSON_FIELD("version", JSON_INT, true, 0, struct stored, version),
@@ -40,6 +41,9 @@ static const struct json_field fields[] = {
 	JSON_FIELD("all", JSON_BOOL, true, 0, struct stored, all),
 	JSON_FIELD("deferred", JSON_STR, true, 0, struct stored, deferred),
 	JSON_FIELD("rows", JSON_INT, true, 0, struct stored, rows),
+	JSON_FIELD("compared", JSON_INT, false, 0, struct stored, compared),
+	JSON_FIELD("compared_upto", JSON_STR, false, 0, struct stored, compared_upto),
+	JSON_FIELD("all_compared", JSON_BOOL, false, 0, struct stored, all_compared),
 	JSON_FIELD("server", JSON_STR, true, 0, struct stored, server),
 	JSON_FIELD("statement", JSON_STR, true, 0, struct stored, statement),
 	JSON_FIELD("cutover", JSON_BOOL, true, 0, struct stored, cutover),
@@ -61,6 +65,11 @@ char *progress_write(TALLOC_CTX *ctx, const struct copy_progress *p)
 	js_bool(o, "all", p->all);
 	js_str(o, "deferred", p->deferred);
 	js_int(o, "rows", (int64_t)p->rows);
+	if (p->compared_upto)
+		js_str(o, "compared_upto", p->compared_upto);
+	if (p->compared_upto || p->all_compared)
+		js_int(o, "compared", (int64_t)p->compared);
+	js_bool(o, "all_compared", p->all_compared);
 	js_str(o, "server", p->server);
 	js_str(o, "statement", p->statement);
 	js_bool(o, "cutover", p->cutover);
@@ -84,7 +93,7 @@ int progress_read(TALLOC_CTX *ctx, const char *text, struct copy_progress *out)
 	while (phase < ARRAY_SIZE(phases) && strcmp(phases[phase].name, s.phase) != 0)
 		phase++;
 	if (phase == ARRAY_SIZE(phases) || (!*s.file && !s.gtid) || s.offset < 0 ||
-	    s.rows < 0)
+	    s.rows < 0 || s.compared < 0)
 		return 0;
 	out->phase = (enum copy_phase)phase;
 	out->at = (struct stream_position){ mem_strdup(ctx, s.file), (uint64_t)s.offset,
@@ -93,6 +102,9 @@ int progress_read(TALLOC_CTX *ctx, const char *text, struct copy_progress *out)
 	out->all = s.all;
 	out->deferred = s.deferred;
 	out->rows = (uint64_t)s.rows;
+	out->compared = (uint64_t)s.compared;
+	out->compared_upto = mem_strdup(ctx, s.compared_upto);
+	out->all_compared = s.all_compared;
 	out->server = s.server;
 	out->statement = s.statement;
 	out->cutover = s.cutover;

@@ -36,6 +36,9 @@ struct copy_progress {
 	bool all;	       /* every row is copied */
 	const char *deferred;  /* indexes that are to be built; "" = none */
 	uint64_t rows;	       /* copied so far */
+	uint64_t compared;     /* rows, by the pass that is told of here */
+	char *compared_upto;   /* what is up to it was equal; NULL = nothing is said */
+	bool all_compared;     /* a whole pass found both tables equal */
 	const char *server;    /* which server the position belongs to */
 	const char *statement; /* of the change */
 	bool cutover;	       /* its cutover was wanted */
