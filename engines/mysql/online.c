@@ -136,17 +136,21 @@ static int64_t eta_of(struct mysql_slot *slot, const struct change_report *r)
 {
 	int64_t now = clock_ms(), spent;
 
-	if (r->phase != COPY_CHECKING)
+	if (r->phase != COPY_CHECKING) {
 		slot->check_ms = 0;
-	else if (slot->check_ms == 0)
+	} else if (slot->check_ms == 0) {
 		slot->check_ms = now;
+		slot->check_from = r->checked;
+	}
 	if (r->phase == COPY_COPYING && r->rows_per_second > 0 &&
 	    r->rows_total >= r->rows)
 		return (r->rows_total - r->rows) / r->rows_per_second;
-	if (r->phase != COPY_CHECKING || r->checked <= 0 || r->rows_total < r->checked)
+	if (r->phase != COPY_CHECKING || r->checked <= slot->check_from ||
+	    r->rows_total < r->checked)
 		return -1;
 	spent = now - slot->check_ms;
-	return spent * (r->rows_total - r->checked) / r->checked / 1000;
+	return spent * (r->rows_total - r->checked) / (r->checked - slot->check_from) /
+	       1000;
 }
 
 static void describe(const struct change_report *r, char *out, size_t n)

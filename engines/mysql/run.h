@@ -36,7 +36,8 @@
 struct mysql_slot { /* one task of the current start() */
 	struct engine_progress progress;
 	int64_t began_ms; /* clock_ms() of the running statement, 0 = none runs */
-	int64_t check_ms; /* clock_ms() when the comparison began, 0 = it does not run */
+	int64_t check_ms; /* clock_ms() when the comparison began, 0 = it does not run, */
+	int64_t check_from; /* and so many rows had been compared */
 };
 
 struct engine_run {

@@ -129,9 +129,9 @@ static void take_up_check(struct change *c, struct change_table *x,
 		return;
 	x->equal = p->all_compared;
 	x->equal_upto = x->equal ? NULL : p->compared_upto;
-	x->equal_rows = p->compared;
+	x->equal_rows = x->checked = p->compared;
 	if (x->equal)
-		x->compared = x->checked = p->compared;
+		x->compared = p->compared;
 	c->trusted |= x->equal;
 }
 

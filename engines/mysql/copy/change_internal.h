@@ -48,7 +48,7 @@ struct change {
 	int cutover_attempts;
 	char cutover_reason[200]; /* why the last one was in vain, or "" */
 	bool cutover;		  /* it was wanted, and that is stored */
-	bool trusted;		  /* a dead driver\'s comparison was taken for ours */
+	bool trusted;		  /* a dead driver's comparison was taken for ours */
 	int64_t kept_ms;	  /* the advisory locks' connection was last used */
 
 	struct throttle *throttle;

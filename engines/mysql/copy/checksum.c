@@ -224,7 +224,6 @@ static int compare(struct change *c, struct change_table *x, struct pass *p, boo
 	uint64_t before = x->equal_upto ? x->equal_rows : 0;
 	int rc = check_start(p->check, err);
 
-	x->check = p->check;
 	change_busy(c, p->threads);
 	while (rc == 0) {
 		x->checked = before + check_rows(p->check);
@@ -238,13 +237,7 @@ static int compare(struct change *c, struct change_table *x, struct pass *p, boo
 	}
 	check_stop(p->check, c->work);
 	change_busy(c, 0);
-	x->check = NULL;
 	x->checked = before + check_rows(p->check);
-	if (rc < 0) { /* a successor goes on with it */
-		x->equal = x->equal && !check_differs(p->check);
-		x->equal_upto = check_equal_upto(c->mem, p->check);
-		x->equal_rows = x->checked;
-	}
 	return rc;
 }
 
@@ -264,6 +257,17 @@ static int give_up(struct change *c, struct change_table *x, const char *first,
 		x->t->schema, x->t->table, first, x->t->shadow);
 }
 
+/* A pass ends early: what a successor need not do again. */
+static void leave(struct change *c, struct change_table *x)
+{
+	char *upto = check_equal_upto(c->mem, x->check);
+
+	x->equal = x->equal && !check_differs(x->check);
+	talloc_free(x->equal_upto);
+	x->equal_upto = upto;
+	x->equal_rows = x->checked;
+}
+
 /* One pass. *whole: the cutover did not come first. */
 static int compare_once(struct change *c, struct change_table *x, struct pass *p,
 			bool idle, bool *whole, struct sb_err *err)
@@ -271,19 +275,23 @@ static int compare_once(struct change *c, struct change_table *x, struct pass *p
 	int64_t began = clock_ms();
 	int rc;
 
-	x->checked = 0;
+	x->checked = x->equal_upto ? x->equal_rows : 0;
 	rc = change_wait(c, x, PRESSURE_READS, idle, err);
 	*whole = rc > 0;
 	if (rc <= 0)
 		return rc;
-	rc = open_snapshots(c, x, p, err);
-	if (rc == 0)
-		rc = compare(c, x, p, idle, err);
+	if (open_snapshots(c, x, p, err) < 0)
+		return -1;
+	x->check = p->check;
+	rc = compare(c, x, p, idle, err);
 	*whole = rc == 1;
 	if (rc == 1)
 		x->compared = x->checked;
 	if (rc >= 0)
 		rc = settle_all(c, x, p, err);
+	if (rc < 0)
+		leave(c, x);
+	x->check = NULL;
 	if (rc < 0)
 		return -1;
 	log_info("engine.mysql.copy.compared",
