@@ -357,7 +357,7 @@ def test_rows_that_contradict_the_change(stack):
     unique = ITEMS.replace("PRIMARY KEY (id)", "PRIMARY KEY (id), UNIQUE KEY u (code)")
     plan = stack.plan([unique])
     failed = stack.wait_state(stack.apply(plan, allow_unsafe=True), "failed")
-    assert "'same'" in failed["error_message"] and "correct them first" in failed["error_message"]
+    assert "'same'" in failed["error_message"] and "Correct them first" in failed["error_message"]
     assert stack.create_table("items") == before
 
 

@@ -7,6 +7,7 @@ requests, the drivers that come and go, and groups.
 """
 import contextlib
 import json
+import re
 
 import pymysql
 import pytest
@@ -254,6 +255,63 @@ def test_writes_behind_the_last_delta_fail_the_apply_and_the_former_table_stays(
     stack.reap()
     assert artefacts(stack) == [kept] and checkpoints(stack) == []
     assert not stack.plan([WIDER])["changes"], "a plan looks past it"
+
+
+UNIQUE = ITEMS.replace("PRIMARY KEY (id)", "PRIMARY KEY (id), UNIQUE KEY u (code)")
+
+
+@pytest.mark.parametrize("column, rows", [
+    ("varchar(40)", "UPDATE items SET code = 'twice' WHERE id IN (17, {last})"),
+    ("varchar(40) COLLATE utf8mb4_bin", "UPDATE items SET code = IF(id = 17, 'twice', 'TWICE') WHERE id IN (17, {last})")])
+def test_rows_that_a_new_key_will_not_have_are_named(items, column, rows):
+    stack = items
+    stack.target(f"ALTER TABLE items MODIFY code {column} NOT NULL")
+    last, = stack.target("SELECT MAX(id) AS id FROM items")
+    stack.target(rows.format(last=last["id"]))
+    before = rows_of(stack)
+    failed = stack.wait_state(stack.apply(stack.plan([UNIQUE]), allow_unsafe=True), "failed")
+    said = failed["error_message"]
+    assert re.search(rf"the unique key `u`.*keys \('?17'?\) and \('?{last['id']}'?\)", said), said
+    finder = re.search(r"SELECT (.* HAVING COUNT\(\*\) > 1) finds all", said)
+    assert finder and len(stack.target("SELECT " + finder[1])) == 1
+    assert rows_of(stack) == before and artefacts(stack) == []
+
+
+def test_rows_that_come_while_it_waits_are_named_too(items):
+    stack = items
+    apply_id = stack.apply(stack.plan([UNIQUE]), allow_unsafe=True, defer_cutover=True)
+    stack.wait_state(apply_id, "waiting_for_cutover")
+    stack.target("UPDATE items SET code = 'twice' WHERE id IN (17, 18)")
+    said = stack.wait_state(apply_id, "failed")["error_message"]
+    assert re.search(r"keys \('?17'?\) and \('?18'?\)", said), said
+    assert artefacts(stack) == []
+
+
+@pytest.mark.parametrize("ddl", ["ALTER TABLE items ADD COLUMN x int", "TRUNCATE TABLE items",
+                                 "RENAME TABLE items TO elsewhere", "DROP TABLE items"])
+def test_somebody_elses_ddl_ends_the_copy(items, ddl):
+    stack = items
+    apply_id = start(stack, defer_cutover=True)
+    stack.wait_state(apply_id, "waiting_for_cutover")
+    stack.target(ddl)
+    seen = {t: stack.create_table(t) for t in ("items", "elsewhere") if t in stack.tables()}
+    said = stack.wait_state(apply_id, "failed")["error_message"]
+    assert "Somebody changed the definition" in said and ddl[:11] in said, said
+    assert {t: stack.create_table(t) for t in seen} == seen
+
+
+def test_a_session_that_logs_statements_ends_the_copy(items):
+    stack = items
+    apply_id = start(stack, defer_cutover=True)
+    stack.wait_state(apply_id, "waiting_for_cutover")
+    other = stack.connect("shop_staging")
+    with other.cursor() as cursor:
+        cursor.execute("SET SESSION binlog_format = STATEMENT")
+        cursor.execute("UPDATE items SET amount = 3 WHERE id = 17")
+    other.close()
+    said = stack.wait_state(apply_id, "failed")["error_message"]
+    assert "binlog_format" in said and "ROW" in said, said
+    assert artefacts(stack) == [] and not is_changed(stack)
 
 
 # ---- groups ------------------------------------------------------------------------------------

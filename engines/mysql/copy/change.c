@@ -16,6 +16,7 @@
 #include "engines/mysql/copy/build.h"
 #include "engines/mysql/copy/change_internal.h"
 #include "engines/mysql/copy/cutover.h"
+#include "engines/mysql/copy/duplicate.h"
 #include "engines/mysql/copy/volume.h"
 
 #define LOOK_MS		      10
@@ -86,6 +87,8 @@ static int copy_table(struct change *c, struct change_table *x, struct sb_err *e
 			rc = -1;
 		}
 	}
+	if (rc < 0)
+		duplicate_explain(c->work, x->t, err);
 	change_goes_on(c);
 	change_busy(c, 0);
 	x->before += chunker_rows(x->chunker);

@@ -113,20 +113,6 @@ static void give_up(struct thread *th, const struct sb_err *why, bool uncertain)
 	chunker_stop(c->chunker);
 }
 
-/* What a failed chunk means to somebody who looks at the task. */
-static void explain(const struct copy_table *t, struct sb_err *err)
-{
-	struct sb_err plain = *err;
-
-	if (db_error_kind(plain.db_errno) != DB_ERR_DUPLICATE)
-		return;
-	sb_err(err, SB_EENGINE,
-	       "Rows of %s.%s contradict a unique key of the new definition: %s Correct "
-	       "them first.",
-	       t->schema, t->table, plain.msg);
-	err->db_errno = plain.db_errno;
-}
-
 /* 1 = copied, 0 = a conflict: to be tried again, -1. */
 static int copy_chunk(struct thread *th, struct db *db, const struct chunk *chunk,
 		      struct sb_err *err)
@@ -193,10 +179,8 @@ static void *run(void *arg)
 		pthread_mutex_unlock(&c->mutex);
 		rc = work(th, db, mem, &err);
 	}
-	if (rc < 0) {
-		explain(c->t, &err);
+	if (rc < 0)
 		give_up(th, &err, db && db_is_lost(db));
-	}
 	pthread_mutex_lock(&c->mutex);
 	th->connection = 0;
 	pthread_mutex_unlock(&c->mutex);

@@ -10,6 +10,7 @@
 #include "engines/mysql/blockers.h"
 #include "engines/mysql/checkpoint.h"
 #include "engines/mysql/copy/change_internal.h"
+#include "engines/mysql/copy/duplicate.h"
 #include "engines/mysql/copy/flush.h"
 #include "engines/mysql/copy/volume.h"
 
@@ -88,11 +89,10 @@ static int flush_table(struct change *c, size_t i, const struct pending *keys,
 	if (flush_keys(&f, keys, err) < 0)
 		return -1;
 	x->duplicates = f.duplicate ? x->duplicates + 1 : 0;
-	if (f.duplicate && x->duplicates >= DUPLICATE_CYCLES)
-		sb_err(err, SB_EENGINE,
-		       "Rows of %s.%s contradict a unique key of the new definition: %s "
-		       "Correct them first.",
-		       x->t->schema, x->t->table, f.duplicate);
+	if (f.duplicate && x->duplicates >= DUPLICATE_CYCLES) {
+		*err = *f.duplicate;
+		duplicate_explain(c->work, x->t, err);
+	}
 	talloc_free(f.duplicate);
 	if (x->duplicates >= DUPLICATE_CYCLES)
 		return -1;

@@ -235,8 +235,10 @@ static int try_batch(struct batch *x, enum step step, size_t from, size_t to,
 	kind = db_error_kind(err->db_errno);
 	if (db_is_lost(x->f->db) || (kind != DB_ERR_BUSY && kind != DB_ERR_DUPLICATE))
 		return -1;
-	if (kind == DB_ERR_DUPLICATE && to - from == 1 && !x->f->duplicate)
-		x->f->duplicate = mem_strdup(NULL, err->msg);
+	if (kind == DB_ERR_DUPLICATE && to - from == 1 && !x->f->duplicate) {
+		x->f->duplicate = mem_new(NULL, struct sb_err);
+		*x->f->duplicate = *err;
+	}
 	return 1;
 }
 

@@ -30,8 +30,8 @@ struct flush {
 	/* out */
 	uint64_t flushed;
 	size_t given_back; /* locked by others for too long: they are in the feed again */
-	char *duplicate; /* the server's words when one would not go in; the caller frees
-			    it */
+	struct sb_err *duplicate; /* the server's words when one would not go in; the
+				     caller frees it */
 };
 
 /*
