@@ -175,13 +175,17 @@ static int run_in(struct engine_run *run, const char *schema, const char *sql,
 	return rc;
 }
 
+/* An engine knows what became of its own statement, or looks: it never says for ever that
+ * it does not know. */
 static void fail_change(struct json_object *change, const char *table,
 			const struct sb_err *err)
 {
+	int64_t code = err_class(err->code) == ERR_UNCERTAIN ? SB_ERETRY : err->code;
+
 	fake_end_as(change, "failed");
 	js_str(change, "failed_table", table);
 	js_str(change, "error", err->msg);
-	js_int(change, "error_code", (int64_t)err->code);
+	js_int(change, "error_code", code);
 }
 
 /* Execute what has not been executed; the change fails with the target's error. */

@@ -133,8 +133,17 @@ class User(Actor):
             self.meddle(apply_id)
         state = self.see_through(apply_id)
         self.soak.count[state] += 1
+        if state == "failed":
+            self.soak.failures.append(self.why_failed(apply_id))
         if state == "completed" and self.has_changes(again := self.plan(files)):
             raise Violation(f"{apply_id} is completed, but {again['changes']} are missing")
+
+    def why_failed(self, apply_id) -> str:
+        with contextlib.suppress(pymysql.err.MySQLError):
+            [row] = self.stack.storage("SELECT error_code AS c, error_message AS m FROM applies"
+                                       " WHERE apply_id = %s", (apply_id,))
+            return f"{self.name}: {row['c']}: {row['m']}"
+        return f"{self.name}: {apply_id}"
 
     def options(self) -> dict:
         deferred = self.database.startswith("fake") and self.random.random() < 0.3
@@ -403,6 +412,7 @@ class Soak:
         self.databases = databases or (*Stack(stack.dir).databases(), *ROLLOUTS)
         self.over = threading.Event()
         self.count, self.problems = collections.Counter(), []
+        self.failures = []  # applies that ended so: allowed, and worth a look
         self.mutex = threading.Lock()
 
     def report(self, problem: str) -> None:
