@@ -1,6 +1,7 @@
 /*
  * test_copy.c - the online copy of tables with each shape of key, under an application
  * that writes; halted and killed everywhere, and taken up again. See copy_load.h.
+ * SB_COPIES says how often each shape is copied with a new seed, else ROUNDS.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +11,8 @@
 #include <unistd.h>
 
 #include "tests/it/copy_load.h"
+
+#define ROUNDS 4
 
 static const struct load_shape shapes[] = {
 	{ "signed integers",
@@ -217,13 +220,19 @@ static void killed_at_every_point_and_taken_up(void **unused)
 
 static void every_shape_under_load(void **unused)
 {
+	const char *wanted = getenv("SB_COPIES");
+	size_t rounds = wanted ? strtoul(wanted, NULL, 10) : ROUNDS;
 	unsigned seed = (unsigned)clock_ms();
 
 	(void)unused;
-	print_message("seed %u\n", seed);
-	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++)
-		if (load_here(shapes[i].flavor))
-			load_run(&shapes[i], seed + (unsigned)i, -1);
+	for (size_t i = 0; i < rounds * ARRAY_SIZE(shapes); i++, seed++) {
+		const struct load_shape *s = &shapes[i % ARRAY_SIZE(shapes)];
+
+		if (!load_here(s->flavor))
+			continue;
+		print_message("%s, seed %u\n", s->name, seed);
+		load_run(s, seed, -1);
+	}
 }
 
 static void halted_in_every_phase_and_taken_up(void **unused)
