@@ -467,9 +467,16 @@ class Soak:
                 for name in artefacts(self.stack, u.schema) if name[-16:] in over]
 
     def resting(self) -> bool:
-        for row in self.stack.storage("SELECT apply_id, environment FROM applies"
-                                      " WHERE state = 'waiting_for_cutover'"):
-            self.stack.control("cutover", row["apply_id"], row["environment"])
+        """Users may have left an apply that was stopped and about to start again: what it waits
+        for since is asked for here."""
+        verbs = {"waiting_for_cutover": "cutover", "paused": "release"}
+        for row in self.stack.storage(
+                "SELECT a.apply_id, a.environment, a.state, SUM(o.state = 'stopped') AS stopped"
+                " FROM applies a JOIN apply_operations o ON o.apply_row = a.id"
+                " WHERE a.state NOT IN %s GROUP BY a.id", (ENDED,)):
+            verb = verbs.get(row["state"], "start" if row["stopped"] else None)
+            if verb:
+                self.stack.control(verb, row["apply_id"], row["environment"])
         return invariants.resting(invariants.Snapshot(self.stack))
 
     def summary(self) -> str:
