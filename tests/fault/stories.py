@@ -434,6 +434,7 @@ class Barrier(Rollout):
     """All three get to the gate, and cut over one after the other."""
 
     name, programs, database, environment = "barrier", (DRIVER,), "fakerollout", "barrier_halt"
+    share = 0.5
 
     def live(self):
         self.begin()
@@ -479,7 +480,7 @@ class PausedRollout(HaltedRollout):
 class HaltedAtTheGate(Barrier):
     """One deployment fails while the others wait at the gate: they are cancelled."""
 
-    name = "halted at the gate"
+    name, share = "halted at the gate", 0.3
 
     def prepare(self):
         super().prepare()
