@@ -57,18 +57,25 @@ def take_over(stack, apply_id, pid):
     assert procs.is_stopped(pid)
 
 
-@pytest.mark.parametrize("point, n", DRIVER)
-def test_a_frozen_driver_is_woken_too_late(attended, stack, point, n):
-    assert point in points_in_the_sources()
-    for statement in BEFORE:
-        stack.target(statement)
-    plan = stack.plan(AFTER)
+def freeze_driver(stack, plan, point, n):
+    """Apply the plan with a driver that freezes at the n-th passage of a point, and is succeeded
+    while it is frozen: the apply's id, and the frozen process's."""
     fault = stack.arm(f"schemabot-driver/{point}:stop@{n}")
     apply_id = stack.apply(plan)
     pid = stack.until(lambda: frozen(stack, "schemabot-driver"), f"at {point}")
     stack.disarm()
     assert fault.fired(point, "stop")
     take_over(stack, apply_id, pid)
+    return apply_id, pid
+
+
+@pytest.mark.parametrize("point, n", DRIVER)
+def test_a_frozen_driver_is_woken_too_late(attended, stack, point, n):
+    assert point in points_in_the_sources()
+    for statement in BEFORE:
+        stack.target(statement)
+    plan = stack.plan(AFTER)
+    apply_id, pid = freeze_driver(stack, plan, point, n)
     stack.wait_state(apply_id, "completed")
     before = photograph(stack)
     wake(stack, pid)

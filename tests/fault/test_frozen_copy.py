@@ -10,7 +10,7 @@ from lib import invariants
 from lib.crash import points_in_the_sources
 from lib.twin import Twin, artefacts, checkpoints, items, statements_of
 
-from test_frozen import frozen, take_over, wake
+from test_frozen import freeze_driver, wake
 
 POINTS = [("engine.mysql.copy.shadow", 1), ("engine.mysql.copy.chunk", 2),
           ("engine.mysql.copy.saved", 2), ("engine.mysql.copy.flush", 1),
@@ -34,12 +34,7 @@ def test_a_frozen_copy_is_woken_too_late(attended, stack, point, n):
     twin = Twin(stack, "items", items("items"), 2600)
     plan = stack.plan([WIDER])
     with twin.written():
-        fault = stack.arm(f"schemabot-driver/{point}:stop@{n}")
-        apply_id = stack.apply(plan)
-        pid = stack.until(lambda: frozen(stack, "schemabot-driver"), f"at {point}")
-        stack.disarm()
-        assert fault.fired(point, "stop")
-        take_over(stack, apply_id, pid)
+        apply_id, pid = freeze_driver(stack, plan, point, n)
         stack.wait_state(apply_id, "completed")
     before = photograph(stack)
     wake(stack, pid)
